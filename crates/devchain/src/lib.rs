@@ -1,0 +1,1 @@
+//! An in-process Ethereum development node on revm, behind JSON-RPC.

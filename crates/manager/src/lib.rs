@@ -1,0 +1,1 @@
+//! The receiver's channel manager: sole writer of receiver state.

@@ -1,0 +1,1 @@
+//! µRaiden payment channels.

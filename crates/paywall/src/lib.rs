@@ -1,0 +1,1 @@
+//! A tower layer that sells HTTP resources for balance proofs.

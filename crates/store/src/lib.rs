@@ -1,0 +1,1 @@
+//! Durable storage of channel accounts: memory and SQLite behind one trait.

@@ -1,0 +1,1 @@
+//! Whole-system tests: sender, receiver, store and node together.

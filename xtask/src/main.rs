@@ -1,0 +1,2 @@
+//! The project's own checks and its test command.
+fn main() {}
