@@ -1,0 +1,447 @@
+//! The state of one channel's account, its invariants, and the transitions between states.
+
+use super::refusal::Refusal;
+use super::units::UnitSet;
+use crate::amount::{Amount, Balance, Deposit};
+use crate::channel::{ChainFacts, ChannelId, Phase};
+use crate::proof::{BalanceProof, VerifiedProof};
+use crate::signature::Signature;
+
+/// Who wrote a version: a run of the program, and the running number of its writes.
+///
+/// After a commit whose outcome is unknown, the name found on the row tells whether it was ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Writer {
+    /// A random number, drawn at each start.
+    pub instance: u64,
+    /// Counts this instance's transitions.
+    pub sequence: u64,
+}
+
+/// The version of a state: how many transitions led to it, and who wrote the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// Counts the account's transitions from 1.
+    pub number: u64,
+    /// The last transition's writer.
+    pub writer: Writer,
+}
+
+/// A balance with the sender's signature for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredProof {
+    /// The cumulative balance.
+    pub balance: Balance,
+    /// The sender's signature for exactly that.
+    pub signature: Signature,
+}
+
+/// A close that we agreed to with the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
+    /// The balance that we signed.
+    pub at: Balance,
+    /// The sender's balance signature for `at`, if it was given: then we can close there too.
+    pub sender_signature: Option<Signature>,
+}
+
+/// Closing signatures of ours that exist. Each is set at most once and never undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// A close that the sender asked for.
+    Closing(Closing),
+    /// A claim against a stale close, at one of our stored proofs.
+    Dispute(Balance),
+    /// The sender was promised a close, and closed otherwise.
+    ClosingAndDispute(Closing, Balance),
+}
+
+impl Promise {
+    /// The agreed close, if there is one.
+    pub const fn closing(&self) -> Option<&Closing> {
+        match self {
+            Self::Closing(closing) | Self::ClosingAndDispute(closing, _) => Some(closing),
+            Self::Dispute(_) => None,
+        }
+    }
+
+    /// The balance signed in a dispute, if there is one.
+    pub const fn dispute(&self) -> Option<Balance> {
+        match self {
+            Self::Dispute(balance) | Self::ClosingAndDispute(_, balance) => Some(*balance),
+            Self::Closing(_) => None,
+        }
+    }
+}
+
+/// An account as a store keeps it: every field that must survive.
+///
+/// It becomes an [`Account`] only through [`Account::from_row`], which checks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The highest balance with a valid proof; never goes down.
+    pub balance: Balance,
+    /// In increasing order: the best proof at or below each deposit level that may come back, and
+    /// last the one for exactly `balance`. Empty while nothing was paid.
+    pub proofs: Vec<StoredProof>,
+    /// Units below `balance` that nothing was sold for: the sender's credit.
+    pub unspent: UnitSet,
+    /// Released units that have no place on the line any more; counts at the close, buys nothing.
+    pub refund: Amount,
+    /// How many payments were accepted; names the next spend.
+    pub spends: u64,
+    /// Closing signatures of ours.
+    pub promise: Option<Promise>,
+    /// The balances that we have sent withdrawals for, in increasing order; each one's proof is
+    /// public, whatever became of the transaction.
+    pub sent_withdrawals: Vec<Balance>,
+    /// What the chain says; the only part that can go back.
+    pub facts: ChainFacts,
+    /// The version of this state.
+    pub version: Version,
+}
+
+/// A row that no sequence of transitions can have led to: the store is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored account of channel {channel} is damaged: {reason}")]
+pub struct CorruptRow {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The invariant that does not hold.
+    pub reason: &'static str,
+}
+
+/// The state of one channel at the receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub(super) row: AccountRow,
+    /// Spends whose requests are in flight here. Lost with the process, and they stay spent.
+    pub(super) open_spends: Vec<u64>,
+}
+
+/// A change of one account that the ledger allows; made only by the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a transition has happened only when it was committed"]
+pub struct Transition {
+    before: Option<Version>,
+    after: Account,
+}
+
+impl Transition {
+    /// The version that it was decided on; `None` when the account is new.
+    pub const fn before(&self) -> Option<Version> {
+        self.before
+    }
+
+    /// The state that it leads to.
+    pub const fn after(&self) -> &Account {
+        &self.after
+    }
+
+    /// The state that it leads to, by value.
+    pub fn into_after(self) -> Account {
+        self.after
+    }
+}
+
+/// What a sender that proved itself may know of its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The highest balance accepted.
+    pub balance: Balance,
+    /// The sender's signature for it; `None` while nothing was paid.
+    pub signature: Option<Signature>,
+    /// Units that the next payments can use up.
+    pub credit: Amount,
+    /// Counts at the close only.
+    pub refund: Amount,
+}
+
+impl Account {
+    /// Begins the account of a channel that the chain has shown for the first time.
+    pub fn open(channel: ChannelId, facts: ChainFacts, by: Writer) -> Transition {
+        let row = AccountRow {
+            channel,
+            balance: Balance::ZERO,
+            proofs: Vec::new(),
+            unspent: UnitSet::default(),
+            refund: Amount::ZERO,
+            spends: 0,
+            promise: None,
+            sent_withdrawals: Vec::new(),
+            facts,
+            version: Version {
+                number: 1,
+                writer: by,
+            },
+        };
+        Transition {
+            before: None,
+            after: Self {
+                row,
+                open_spends: Vec::new(),
+            },
+        }
+    }
+
+    /// Takes a row back from a store. Nothing is in flight on it.
+    ///
+    /// # Errors
+    /// When an invariant does not hold: no sequence of transitions leads to such a row.
+    pub fn from_row(row: AccountRow) -> Result<Self, CorruptRow> {
+        match row.violation() {
+            Some(reason) => Err(CorruptRow {
+                channel: row.channel,
+                reason,
+            }),
+            None => Ok(Self {
+                row,
+                open_spends: Vec::new(),
+            }),
+        }
+    }
+
+    /// The state as a store keeps it.
+    pub const fn row(&self) -> &AccountRow {
+        &self.row
+    }
+
+    /// The channel.
+    pub const fn channel(&self) -> &ChannelId {
+        &self.row.channel
+    }
+
+    /// The highest balance with a valid proof.
+    pub const fn balance(&self) -> Balance {
+        self.row.balance
+    }
+
+    /// What the chain says.
+    pub const fn facts(&self) -> &ChainFacts {
+        &self.row.facts
+    }
+
+    /// Closing signatures of ours.
+    pub const fn promise(&self) -> Option<&Promise> {
+        self.row.promise.as_ref()
+    }
+
+    /// The version of this state.
+    pub const fn version(&self) -> Version {
+        self.row.version
+    }
+
+    /// What was sold: the balance less credit and refund. In flight counts as sold.
+    pub fn spent(&self) -> Balance {
+        self.row
+            .spent()
+            .expect("the invariants were checked when this state was made")
+    }
+
+    /// What was withdrawn, on chain or by a transaction of ours that was sent.
+    pub fn withdrawn(&self) -> Balance {
+        self.row.facts.withdrawn().max(self.row.withdrawing())
+    }
+
+    /// How many payments are in flight here.
+    pub fn in_flight(&self) -> usize {
+        self.open_spends.len()
+    }
+
+    /// Whether the chain holds less than was paid: nothing is sold until it recovers.
+    pub fn is_impaired(&self) -> bool {
+        self.row.balance > self.row.facts.deposit.limit() || self.row.facts.withdrawn() > self.row.balance
+    }
+
+    /// The best stored proof that a deposit covers.
+    pub fn best_proof(&self, deposit: Deposit) -> Option<&StoredProof> {
+        self.row
+            .proofs
+            .iter()
+            .rev()
+            .find(|proof| proof.balance <= deposit.limit())
+    }
+
+    /// Whether payments up to `balance` could be accepted, before any signature is looked at.
+    ///
+    /// # Errors
+    /// With the first refusal that applies, up to [`Refusal::AboveDeposit`].
+    pub fn screen(&self, balance: Balance) -> Result<(), Refusal> {
+        if self.row.promise.is_some() {
+            return Err(Refusal::ClosePromised);
+        }
+        match self.row.facts.phase {
+            Phase::Pending => return Err(Refusal::Unconfirmed),
+            Phase::Challenged { .. } => return Err(Refusal::Challenged),
+            Phase::Settled { .. } => return Err(Refusal::Settled),
+            Phase::Open => {}
+        }
+        if self.is_impaired() {
+            return Err(Refusal::Impaired);
+        }
+        if balance <= self.row.facts.deposit.limit() {
+            Ok(())
+        } else if balance <= self.row.facts.unconfirmed_deposit.limit() {
+            Err(Refusal::TopUpUnconfirmed)
+        } else {
+            Err(Refusal::AboveDeposit)
+        }
+    }
+
+    /// Recognises a proof whose very bytes are stored here: it was verified before.
+    pub fn recognise(&self, proof: &BalanceProof) -> Option<VerifiedProof> {
+        let stored = StoredProof {
+            balance: proof.balance,
+            signature: proof.signature,
+        };
+        (proof.channel == self.row.channel && self.row.proofs.contains(&stored))
+            .then(|| VerifiedProof::seen_before(*proof))
+    }
+
+    /// What the sender that made this proof may know.
+    ///
+    /// `None` for a proof at exactly a balance that we withdrew: it is public on the chain, and
+    /// whoever presents it need not be the sender.
+    pub fn standing(&self, proof: &VerifiedProof) -> Option<Standing> {
+        let balance = proof.balance();
+        let public =
+            self.row.facts.withdrawals.contains(&balance) || self.row.sent_withdrawals.contains(&balance);
+        if *proof.channel() != self.row.channel || public {
+            return None;
+        }
+        Some(Standing {
+            balance: self.row.balance,
+            signature: self.row.proofs.last().map(|stored| stored.signature),
+            credit: self.row.unspent.total(),
+            refund: self.row.refund,
+        })
+    }
+
+    /// Takes over what the chain says now. Proofs and promises stay as they are.
+    pub fn observe(&self, facts: ChainFacts, by: Writer) -> Transition {
+        self.change(by, |after| {
+            after.row.facts = facts;
+            after.row.prune_proofs();
+        })
+    }
+
+    /// Makes the next state and checks its invariants.
+    pub(super) fn change(&self, by: Writer, change: impl FnOnce(&mut Self)) -> Transition {
+        let mut after = self.clone();
+        change(&mut after);
+        after.row.version = Version {
+            number: self.row.version.number + 1,
+            writer: by,
+        };
+        let violation = after.row.violation();
+        assert!(violation.is_none(), "channel {}: {violation:?}", self.row.channel);
+        Transition {
+            before: Some(self.row.version),
+            after,
+        }
+    }
+}
+
+impl AccountRow {
+    /// What was sold: `balance − |unspent| − refund`; `None` when the row is damaged.
+    pub fn spent(&self) -> Option<Balance> {
+        self.balance
+            .checked_sub(self.unspent.total())?
+            .checked_sub(self.refund)
+    }
+
+    /// The highest balance that we have sent a withdrawal for.
+    pub(super) fn withdrawing(&self) -> Balance {
+        self.sent_withdrawals.last().copied().unwrap_or(Balance::ZERO)
+    }
+
+    /// Adds a proof and keeps only those that can still be needed.
+    pub(super) fn keep_proof(&mut self, proof: StoredProof) {
+        let at = self
+            .proofs
+            .partition_point(|stored| stored.balance < proof.balance);
+        if self
+            .proofs
+            .get(at)
+            .is_none_or(|stored| stored.balance != proof.balance)
+        {
+            self.proofs.insert(at, proof);
+        }
+        self.prune_proofs();
+    }
+
+    /// Keeps the best proof at or below each lower deposit level, those of a dispute or a
+    /// withdrawal of ours, and the last one.
+    pub(super) fn prune_proofs(&mut self) {
+        let best_below = |limit: Balance| {
+            self.proofs
+                .partition_point(|stored| stored.balance <= limit)
+                .checked_sub(1)
+        };
+        let promised = self.promise.as_ref().and_then(Promise::dispute);
+        let limits = self.facts.lower_deposits.iter().map(|deposit| deposit.limit());
+        let mut needed: Vec<usize> = limits
+            .chain(promised)
+            .chain([self.withdrawing()])
+            .filter_map(best_below)
+            .collect();
+        needed.extend(self.proofs.len().checked_sub(1));
+        let mut at = 0;
+        self.proofs.retain(|_| {
+            at += 1;
+            needed.contains(&(at - 1))
+        });
+    }
+
+    fn violation(&self) -> Option<&'static str> {
+        let rules = [
+            (self.spent().is_some(), "spent must not be negative"),
+            (
+                self.unspent.highest().is_none_or(|unit| unit <= self.balance),
+                "unspent units lie below the balance",
+            ),
+            (
+                self.unspent.intervals().len() <= super::accept::MAX_INTERVALS,
+                "too many unspent intervals",
+            ),
+            (
+                self.proofs.is_sorted_by(|low, high| low.balance < high.balance),
+                "proofs are in order",
+            ),
+            (
+                self.proofs.last().map_or(Balance::ZERO, |proof| proof.balance) == self.balance,
+                "the last proof is for the balance",
+            ),
+            (
+                self.proofs.first().is_none_or(|proof| !proof.balance.is_zero()),
+                "a proof for nothing is not stored",
+            ),
+            (
+                self.promise
+                    .as_ref()
+                    .and_then(Promise::closing)
+                    .is_none_or(|closing| closing.at <= self.balance),
+                "a promised close is not above the balance",
+            ),
+            (
+                self.promise
+                    .as_ref()
+                    .and_then(Promise::dispute)
+                    .is_none_or(|balance| balance <= self.balance),
+                "a dispute is not above the balance",
+            ),
+            (
+                self.sent_withdrawals.is_sorted_by(|low, high| low < high),
+                "withdrawals of ours are in order",
+            ),
+            (
+                self.withdrawing() <= self.balance,
+                "a withdrawal of ours is not above the balance",
+            ),
+            (self.version.number > 0, "versions count from 1"),
+        ];
+        rules.iter().find(|(holds, _)| !holds).map(|(_, reason)| *reason)
+    }
+}
