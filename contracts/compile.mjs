@@ -15,7 +15,7 @@ const SETTINGS = {
   optimizer: { enabled: true, runs: 1_000_000 },
   evmVersion: "cancun",
   metadata: { bytecodeHash: "none", appendCBOR: false },
-  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.methodIdentifiers"] } },
+  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
 };
 
 /** Compiles all of src/ and returns solc's output by contract name; a warning is an error. */

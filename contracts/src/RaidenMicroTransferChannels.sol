@@ -36,7 +36,7 @@ import {ECVerify} from "./ECVerify.sol";
 ///  - *Hooks.* A party that the token calls back can make its own payment fail, thus also the settlement; it cannot
 ///    reenter. A token that calls `tokenFallback` in plain transfers too cannot be deposited the ERC20 way.
 contract RaidenMicroTransferChannels is ERC223Receiver {
-    // ------------------------------------------------------------------------------------------------ Types and state
+    // ------------------------------------------------------------------------------------------------- Types and state
 
     struct Channel {
         /// @dev All tokens ever deposited; what was withdrawn is not subtracted.
@@ -191,13 +191,13 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         locked = false;
     }
 
-    // ------------------------------------------------------------------------------------------ Deployment and the owner
+    // ---------------------------------------------------------------------------------------- Deployment and the owner
 
     /// @param _token_address the token of all deposits.
     /// @param _challenge_period in blocks, at least 500. There is no maximum: read it before you deposit.
     /// @param _trusted_contracts see `addTrustedContracts`; may be empty.
     constructor(address _token_address, uint32 _challenge_period, address[] memory _trusted_contracts) {
-        if (!hasCode(_token_address)) revert TokenWithoutCode(_token_address);
+        if (_token_address.code.length == 0) revert TokenWithoutCode(_token_address);
         if (Token(_token_address).totalSupply() == 0) revert TokenWithoutSupply(_token_address);
         if (_challenge_period < MINIMUM_CHALLENGE_PERIOD) {
             revert ChallengePeriodTooShort(_challenge_period, MINIMUM_CHALLENGE_PERIOD);
@@ -224,7 +224,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         }
     }
 
-    // ---------------------------------------------------------------------------------------------------- Open a channel
+    // -------------------------------------------------------------------------------------------------- Open a channel
 
     /// @notice Opens a channel from the caller to `_receiver_address`, the ERC20 way: the caller has allowed this
     /// contract to take `_deposit` tokens. The deposit may be zero.
@@ -266,7 +266,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         }
     }
 
-    // --------------------------------------------------------------------------------------------------- Top up a channel
+    // ------------------------------------------------------------------------------------------------ Top up a channel
 
     /// @notice Adds to the deposit of a channel of the caller, the ERC20 way. Not during the challenge period.
     function topUp(address _receiver_address, uint32 _open_block_number, uint192 _added_deposit)
@@ -288,7 +288,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         collect(_added_deposit);
     }
 
-    // ----------------------------------------------------------------------------------------------- Withdraw from a channel
+    // ----------------------------------------------------------------------------------------- Withdraw from a channel
 
     /// @notice Pays the caller, the receiver, up to `_balance`; the channel stays open. Not during the challenge period.
     /// @param _balance all that the sender owes by its balance proof, what was withdrawn earlier included.
@@ -310,10 +310,12 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
 
         withdrawn_balances[key] = _balance;
         emit ChannelWithdraw(sender, msg.sender, _open_block_number, amount);
+        uint256 holdings_before = token.balanceOf(address(this));
         pay(msg.sender, amount);
+        checkDebited(amount, holdings_before);
     }
 
-    // ------------------------------------------------------------------------------------------------------ Close a channel
+    // ------------------------------------------------------------------------------------------------- Close a channel
 
     /// @notice Settles a channel at once, at the balance that both parties signed. Anyone may bring the signatures, also
     /// during and after the challenge period.
@@ -352,7 +354,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         emit ChannelCloseRequested(msg.sender, _receiver_address, _open_block_number, _balance);
     }
 
-    // ----------------------------------------------------------------------------------------------------- Settle a channel
+    // ------------------------------------------------------------------------------------------------ Settle a channel
 
     /// @notice Settles a channel of the caller after its challenge period, at the balance of the close, or at what the
     /// receiver has withdrawn if that is more.
@@ -369,7 +371,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         settleChannel(key, msg.sender, _receiver_address, _open_block_number, balance);
     }
 
-    // ---------------------------------------------------------------------------------------------------------------- Views
+    // ----------------------------------------------------------------------------------------------------------- Views
 
     /// @notice All about a channel that is not settled; reverts for any other.
     /// @return key the channel's key
@@ -427,7 +429,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         return keccak256(abi.encodePacked(_sender_address, _receiver_address, _open_block_number));
     }
 
-    // ----------------------------------------------------------------------------------------------- The steps of a channel
+    // ------------------------------------------------------------------------------------------ The steps of a channel
 
     /// @dev Books a new channel. Its deposit has come already, or is collected next.
     function open(address _sender, address _receiver, uint192 _deposit) private {
@@ -477,8 +479,10 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         delete channels[_key];
         delete closing_requests[_key];
         emit ChannelSettled(_sender, _receiver, _open_block_number, _balance, _balance - withdrawn);
+        uint256 holdings_before = token.balanceOf(address(this));
         pay(_receiver, _balance - withdrawn);
         pay(_sender, deposit - _balance);
+        checkDebited(deposit - withdrawn, holdings_before);
     }
 
     /// @dev The channel of a key, which must exist; its names are for the error.
@@ -491,15 +495,21 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         if (channel.open_block_number == 0) revert ChannelNotFound(_sender, _receiver, _open_block_number);
     }
 
+    /// @dev A block number as channels store it; 32 bits last for centuries.
+    function asBlockNumber(uint256 _number) private pure returns (uint32) {
+        if (_number > type(uint32).max) revert BlockNumberTooHigh(_number);
+        return uint32(_number);
+    }
+
     function trust(address[] memory _trusted_contracts) private {
         for (uint256 i = 0; i < _trusted_contracts.length; i++) {
-            if (!hasCode(_trusted_contracts[i])) continue;
+            if (_trusted_contracts[i].code.length == 0) continue;
             trusted_contracts[_trusted_contracts[i]] = true;
             emit TrustedContract(_trusted_contracts[i], true);
         }
     }
 
-    // ------------------------------------------------------------------------------------------------------------ The token
+    // ------------------------------------------------------------------------------------------------------- The token
 
     /// @dev Takes a deposit from the caller. Nothing to take: the token is not asked.
     function collect(uint192 _amount) private {
@@ -514,12 +524,14 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
 
     /// @dev Pays a party. Nothing to pay: the token is not asked, since some refuse to move nothing.
     function pay(address _to, uint192 _amount) private {
-        if (_amount == 0) return;
-        uint256 holdings_before = token.balanceOf(address(this));
-        callToken(abi.encodeCall(ERC20.transfer, (_to, _amount)));
+        if (_amount > 0) callToken(abi.encodeCall(ERC20.transfer, (_to, _amount)));
+    }
+
+    /// @dev After payments: no tokens may have gone but those stated, as others' deposits lie here too.
+    function checkDebited(uint192 _stated, uint256 _holdings_before) private view {
         uint256 holdings_after = token.balanceOf(address(this));
-        if (holdings_before > holdings_after + _amount) {
-            revert TokenDebitedMore(_amount, holdings_before, holdings_after);
+        if (_holdings_before > holdings_after + _stated) {
+            revert TokenDebitedMore(_stated, _holdings_before, holdings_after);
         }
     }
 
@@ -528,17 +540,5 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         (bool success, bytes memory result) = address(token).call(_call);
         if (!success) revert TokenCallFailed(result);
         if (result.length != 0 && !abi.decode(result, (bool))) revert TokenReturnedFalse();
-    }
-
-    // ------------------------------------------------------------------------------------------------------------- Small parts
-
-    /// @dev A block number as channels store it; 32 bits last for centuries.
-    function asBlockNumber(uint256 _number) private pure returns (uint32) {
-        if (_number > type(uint32).max) revert BlockNumberTooHigh(_number);
-        return uint32(_number);
-    }
-
-    function hasCode(address _address) private view returns (bool) {
-        return _address.code.length > 0;
     }
 }
