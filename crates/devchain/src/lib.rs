@@ -1,1 +1,27 @@
 //! An in-process Ethereum development node on revm, behind JSON-RPC.
+//!
+//! [`DevChain::start`] opens a port on the loopback interface and answers there as a node of an Ethereum chain would, with
+//! ten funded accounts whose keys are published. It is for development and tests only: nothing is kept on disk, there is
+//! no network of peers, and anyone who reaches the port can change the chain.
+//!
+//! In reading order: [`Config`] and [`Mining`] say what to start, [`DevAccount`] who has the money, [`DevChain`] is the
+//! running node. Inside, `chain` is the chain itself (state, transaction pool, blocks; no I/O, no async) and `rpc` the thin
+//! layer that speaks JSON-RPC.
+//!
+//! Invariants:
+//! - Headers, blooms, transaction and receipt roots, base fees and gas are those of a real chain under the rules of the
+//!   Prague hard fork. Only the state root is not a Merkle-Patricia root: it is a running hash of all state changes since
+//!   genesis, so that it commits to the state without a trie.
+//! - Blocks are numbered without gaps, and timestamps strictly increase.
+//! - The state after each block is kept, so that calls at old blocks, reorganisations and snapshots are exact.
+
+mod accounts;
+mod chain;
+mod config;
+mod node;
+mod rpc;
+
+pub use accounts::DevAccount;
+pub use chain::ReorganiseError;
+pub use config::{Config, Mining};
+pub use node::{DevChain, StartError};

@@ -1,0 +1,265 @@
+//! The chain itself: state, transaction pool and blocks. Pure logic behind one lock; no I/O, no async.
+
+mod ask;
+mod block;
+mod clock;
+mod execute;
+mod mine;
+mod pool;
+mod reorganise;
+mod state;
+mod submit;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use alloy_consensus::{TxEnvelope, transaction::Recovered};
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, U256};
+
+pub use self::reorganise::ReorganiseError;
+pub(crate) use self::{ask::CallError, block::Block, submit::SubmitError};
+use self::{
+    clock::Clock,
+    execute::BlockContext,
+    pool::Pool,
+    reorganise::Snapshot,
+    state::{Account, State, View},
+};
+use crate::{Config, accounts::ACCOUNTS};
+
+/// How far the tags `safe` and `finalized` stay behind the newest block.
+const SAFE_DISTANCE_BLOCKS: u64 = 32;
+const FINALIZED_DISTANCE_BLOCKS: u64 = 64;
+
+/// A chain of blocks from genesis to the newest, and the transactions that wait for the next.
+pub(crate) struct Chain {
+    chain_id: u64,
+    block_gas_limit: u64,
+    /// Whether a block is mined as soon as an executable transaction arrives.
+    instant: bool,
+    /// Each block at the index that is its number; never empty.
+    blocks: Vec<Block>,
+    block_numbers: HashMap<B256, u64>,
+    transactions: HashMap<B256, (u64, usize)>,
+    state: State,
+    pool: Pool,
+    clock: Clock,
+    /// How often the chain was reorganised: it enters `prevrandao`, so that no block comes back with the same hash.
+    reorganisations: u64,
+    snapshots: BTreeMap<u64, Snapshot>,
+    snapshots_taken: u64,
+}
+
+/// The one chain of a node, shared by its server and its miner.
+#[derive(Clone)]
+pub(crate) struct SharedChain(Arc<Mutex<Chain>>);
+
+impl SharedChain {
+    pub(crate) fn new(chain: Chain) -> Self {
+        Self(Arc::new(Mutex::new(chain)))
+    }
+
+    /// Exclusive access; never held across an await.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Chain> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which state a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// After the block of this number.
+    Block(u64),
+    /// In the next block, after the transactions that wait.
+    Pending,
+}
+
+/// There is no such block.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown block")]
+pub(crate) struct UnknownBlock;
+
+impl Chain {
+    /// A chain of the genesis block alone.
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut state = State::default();
+        for account in &ACCOUNTS {
+            state.set_balance(account.address, config.account_balance_wei);
+        }
+        let mut clock = Clock::default();
+        let context = BlockContext {
+            number: 0,
+            timestamp: clock.next_timestamp(0),
+            gas_limit: config.block_gas_limit,
+            base_fee_wei: config.base_fee_wei,
+            prevrandao: B256::ZERO,
+        };
+        let mut chain = Self {
+            chain_id: config.chain_id,
+            block_gas_limit: config.block_gas_limit,
+            instant: config.mining.instant,
+            blocks: Vec::new(),
+            block_numbers: HashMap::new(),
+            transactions: HashMap::new(),
+            state,
+            pool: Pool::default(),
+            clock,
+            reorganisations: 0,
+            snapshots: BTreeMap::new(),
+            snapshots_taken: 0,
+        };
+        chain.append(Block::seal(B256::ZERO, &context, Vec::new(), chain.state.mark()));
+        chain
+    }
+
+    pub(crate) fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    pub(crate) fn clock(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    pub(crate) fn set_instant(&mut self, instant: bool) {
+        self.instant = instant;
+    }
+
+    /// The newest block.
+    pub(crate) fn head(&self) -> &Block {
+        self.blocks.last().expect("a chain always has its genesis block")
+    }
+
+    /// The number of the newest block.
+    pub(crate) fn number(&self) -> u64 {
+        self.head().header.number
+    }
+
+    /// The block of a number.
+    pub(crate) fn block(&self, number: u64) -> Option<&Block> {
+        self.blocks.get(usize::try_from(number).ok()?)
+    }
+
+    /// The block of a hash, if it still belongs to the chain.
+    pub(crate) fn block_by_hash(&self, hash: &B256) -> Option<&Block> {
+        self.block_numbers
+            .get(hash)
+            .and_then(|number| self.block(*number))
+    }
+
+    /// The block with a mined transaction, and its index there.
+    pub(crate) fn mined(&self, transaction: &B256) -> Option<(&Block, usize)> {
+        let (number, index) = self.transactions.get(transaction)?;
+        Some((self.block(*number)?, *index))
+    }
+
+    /// A transaction that waits for a block.
+    pub(crate) fn waiting(&self, transaction: &B256) -> Option<&Recovered<TxEnvelope>> {
+        self.pool.get(transaction)
+    }
+
+    /// What a number or tag means now. The number of the next block is as unknown as any other.
+    pub(crate) fn resolve_number(&self, number: BlockNumberOrTag) -> Result<At, UnknownBlock> {
+        let head = self.number();
+        match number {
+            BlockNumberOrTag::Latest => Ok(At::Block(head)),
+            BlockNumberOrTag::Safe => Ok(At::Block(head.saturating_sub(SAFE_DISTANCE_BLOCKS))),
+            BlockNumberOrTag::Finalized => Ok(At::Block(head.saturating_sub(FINALIZED_DISTANCE_BLOCKS))),
+            BlockNumberOrTag::Earliest => Ok(At::Block(0)),
+            BlockNumberOrTag::Pending => Ok(At::Pending),
+            BlockNumberOrTag::Number(number) if number <= head => Ok(At::Block(number)),
+            BlockNumberOrTag::Number(_) => Err(UnknownBlock),
+        }
+    }
+
+    /// What a number, tag or hash means now.
+    pub(crate) fn resolve(&self, id: BlockId) -> Result<At, UnknownBlock> {
+        match id {
+            BlockId::Number(number) => self.resolve_number(number),
+            BlockId::Hash(hash) => self
+                .block_numbers
+                .get(&hash.block_hash)
+                .map(|number| At::Block(*number))
+                .ok_or(UnknownBlock),
+        }
+    }
+
+    /// The balance of an account. Waiting transactions do not count.
+    pub(crate) fn balance(&self, address: Address, at: At) -> U256 {
+        self.account(address, at).balance
+    }
+
+    /// The nonce of an account's next transaction; at [`At::Pending`] after those that wait.
+    pub(crate) fn nonce(&self, address: Address, at: At) -> u64 {
+        let nonce = self.account(address, at).nonce;
+        match at {
+            At::Block(_) => nonce,
+            At::Pending => self.pool.next_nonce(address, nonce),
+        }
+    }
+
+    /// The code of an account.
+    pub(crate) fn code(&self, address: Address, at: At) -> Bytes {
+        self.state.code(address, self.version(at))
+    }
+
+    /// A storage slot of an account.
+    pub(crate) fn storage(&self, address: Address, slot: U256, at: At) -> U256 {
+        self.state.storage(address, slot, self.version(at))
+    }
+
+    /// Sets a balance, as of the newest block.
+    pub(crate) fn set_balance(&mut self, address: Address, balance: U256) {
+        self.state.set_balance(address, balance);
+        let mark = self.state.mark();
+        self.blocks
+            .last_mut()
+            .expect("a chain always has its genesis block")
+            .state = mark;
+    }
+
+    fn account(&self, address: Address, at: At) -> Account {
+        self.state.account(address, self.version(at))
+    }
+
+    fn version(&self, at: At) -> u64 {
+        match at {
+            At::Block(number) => self.block(number).unwrap_or(self.head()).state.version,
+            At::Pending => self.state.mark().version,
+        }
+    }
+
+    fn view(&self, at: At) -> View<'_> {
+        View {
+            state: &self.state,
+            blocks: &self.blocks,
+            version: self.version(at),
+        }
+    }
+
+    /// Makes a block the newest.
+    fn append(&mut self, block: Block) {
+        let number = block.header.number;
+        self.block_numbers.insert(block.hash(), number);
+        for (index, executed) in block.transactions.iter().enumerate() {
+            self.transactions
+                .insert(*executed.transaction.hash(), (number, index));
+        }
+        self.blocks.push(block);
+    }
+
+    /// Takes the newest block away, but never genesis.
+    fn pop(&mut self) -> Option<Block> {
+        if self.blocks.len() == 1 {
+            return None;
+        }
+        let block = self.blocks.pop()?;
+        self.block_numbers.remove(&block.hash());
+        for executed in &block.transactions {
+            self.transactions.remove(executed.transaction.hash());
+        }
+        Some(block)
+    }
+}

@@ -1,0 +1,131 @@
+//! How signed transactions enter the pool.
+
+use alloy_consensus::{
+    Transaction, TxEnvelope,
+    crypto::RecoveryError,
+    transaction::{Recovered, SignerRecoverable},
+};
+use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
+use alloy_primitives::{Address, B256, U256};
+use revm::{
+    context_interface::cfg::gas::calculate_initial_tx_gas_for_tx, primitives::eip3860::MAX_INITCODE_SIZE,
+};
+
+use super::{
+    At, Chain,
+    execute::{self, HARDFORK},
+    pool::PoolRefusal,
+};
+
+/// Why a transaction was refused; the texts begin as those of other nodes do, since clients look for them.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error("failed to decode transaction: {0}")]
+    Decode(#[from] Eip2718Error),
+    #[error("transaction type not supported")]
+    UnsupportedType,
+    #[error("invalid sender: {0}")]
+    Signature(#[from] RecoveryError),
+    #[error("invalid chain id for signer: have {have} want {want}")]
+    ChainId { have: u64, want: u64 },
+    #[error("exceeds block gas limit")]
+    GasLimit,
+    #[error("max priority fee per gas higher than max fee per gas")]
+    TipAboveFee,
+    #[error("max initcode size exceeded: code size {size}, limit {MAX_INITCODE_SIZE}")]
+    InitCodeSize { size: usize },
+    #[error("intrinsic gas too low: gas {have}, minimum needed {want}")]
+    IntrinsicGas { have: u64, want: u64 },
+    #[error("nonce too low: next nonce {next}, tx nonce {nonce}")]
+    NonceTooLow { next: u64, nonce: u64 },
+    #[error("insufficient funds for gas * price + value: address {sender} have {have} want {want}")]
+    InsufficientFunds { sender: Address, have: U256, want: U256 },
+    #[error("already known")]
+    AlreadyKnown,
+    #[error("replacement transaction underpriced")]
+    Underpriced,
+}
+
+impl From<PoolRefusal> for SubmitError {
+    fn from(refusal: PoolRefusal) -> Self {
+        match refusal {
+            PoolRefusal::AlreadyKnown => Self::AlreadyKnown,
+            PoolRefusal::Underpriced => Self::Underpriced,
+        }
+    }
+}
+
+impl Chain {
+    /// Takes a signed transaction in its EIP-2718 encoding; its hash. In instant mode it is mined at once if it can be.
+    ///
+    /// One whose nonce lies beyond a gap waits until the gap is filled; one that pays less than the base fee waits until
+    /// that has fallen.
+    pub(crate) fn submit(&mut self, encoded: &[u8]) -> Result<B256, SubmitError> {
+        let transaction = TxEnvelope::decode_2718_exact(encoded)?;
+        if transaction.is_eip4844() || transaction.is_eip7702() {
+            return Err(SubmitError::UnsupportedType);
+        }
+        let transaction = transaction.try_into_recovered()?;
+        self.check_shape(&transaction)?;
+        self.check_account(&transaction)?;
+        let hash = *transaction.hash();
+        self.pool.add(transaction)?;
+        self.mine_instantly();
+        Ok(hash)
+    }
+
+    /// The checks for which the state does not matter.
+    fn check_shape(&self, transaction: &Recovered<TxEnvelope>) -> Result<(), SubmitError> {
+        if let Some(have) = transaction.chain_id().filter(|id| *id != self.chain_id) {
+            return Err(SubmitError::ChainId {
+                have,
+                want: self.chain_id,
+            });
+        }
+        if transaction.gas_limit() > self.block_gas_limit {
+            return Err(SubmitError::GasLimit);
+        }
+        if transaction
+            .max_priority_fee_per_gas()
+            .is_some_and(|tip| tip > transaction.max_fee_per_gas())
+        {
+            return Err(SubmitError::TipAboveFee);
+        }
+        let size = transaction.input().len();
+        if transaction.is_create() && size > MAX_INITCODE_SIZE {
+            return Err(SubmitError::InitCodeSize { size });
+        }
+        let least = calculate_initial_tx_gas_for_tx(execute::signed(transaction), HARDFORK, None);
+        let want = least.initial_regular_gas.max(least.floor_gas);
+        if transaction.gas_limit() < want {
+            return Err(SubmitError::IntrinsicGas {
+                have: transaction.gas_limit(),
+                want,
+            });
+        }
+        Ok(())
+    }
+
+    /// The checks against the sender's account.
+    fn check_account(&self, transaction: &Recovered<TxEnvelope>) -> Result<(), SubmitError> {
+        let sender = transaction.signer();
+        let account = self.account(sender, At::Pending);
+        if transaction.nonce() < account.nonce {
+            return Err(SubmitError::NonceTooLow {
+                next: account.nonce,
+                nonce: transaction.nonce(),
+            });
+        }
+        let fee =
+            U256::from(transaction.gas_limit()).saturating_mul(U256::from(transaction.max_fee_per_gas()));
+        let want = fee.saturating_add(transaction.value());
+        if account.balance < want {
+            return Err(SubmitError::InsufficientFunds {
+                sender,
+                have: account.balance,
+                want,
+            });
+        }
+        Ok(())
+    }
+}
