@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {ERC20, ERC223Receiver, Token} from "./Token.sol";
+import {ChannelEventsAndErrors} from "./ChannelEventsAndErrors.sol";
 import {ECVerify} from "./ECVerify.sol";
+import {ERC20, ERC223Receiver, Token} from "./Token.sol";
 
 /// @title Raiden MicroTransfer Channels: deposits that pay for many small transfers between two parties.
 ///
@@ -24,7 +25,8 @@ import {ECVerify} from "./ECVerify.sol";
 ///  - *Exact.* A deposit through `transferFrom` must raise this contract's holdings by exactly the stated amount; else
 ///    it is refused. A payment must not lower them by more than its amount; else it is refused. After an ERC223
 ///    transfer the token has already credited the deposit when it calls `tokenFallback`, and is taken at its word.
-///  - *Silent or false.* `transfer` and `transferFrom` may return nothing; what returns false has failed.
+///  - *Silent or false.* `transfer` and `transferFrom` may return nothing; what returns false has failed. A token that
+///    returns true and pays nothing is believed.
 ///  - *Fee on transfer.* Deposits are refused. If the fee comes later and is taken from what the recipient gets, all
 ///    payments still go out, and the recipients bear it; if it is charged on top, payments are refused.
 ///  - *Rebasing.* Not supported. A gain stays here for ever; after a loss the last to settle cannot.
@@ -34,8 +36,8 @@ import {ECVerify} from "./ECVerify.sol";
 ///    the whole settlement, the other party's share included, until the token relents. The same holds for a receiver
 ///    that no token pays, such as the zero address; only a close at balance 0 gets that deposit back.
 ///  - *Hooks.* A party that the token calls back can make its own payment fail, thus also the settlement; it cannot
-///    reenter. A token that calls `tokenFallback` in plain transfers too cannot be deposited the ERC20 way.
-contract RaidenMicroTransferChannels is ERC223Receiver {
+///    reenter. A token that calls `tokenFallback` from `transferFrom` too cannot be deposited the ERC20 way.
+contract RaidenMicroTransferChannels is ERC223Receiver, ChannelEventsAndErrors {
     // ------------------------------------------------------------------------------------------------- Types and state
 
     struct Channel {
@@ -91,86 +93,6 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
 
     /// @dev Set while a function that changes channels runs. The token may call others, and those may call back.
     bool private transient locked;
-
-    // ---------------------------------------------------------------------------------------------------------- Events
-
-    /// @notice A channel was opened, in the block of this log.
-    event ChannelCreated(address indexed _sender_address, address indexed _receiver_address, uint192 _deposit);
-
-    /// @notice A channel's deposit grew by `_added_deposit`.
-    event ChannelToppedUp(
-        address indexed _sender_address,
-        address indexed _receiver_address,
-        uint32 indexed _open_block_number,
-        uint192 _added_deposit
-    );
-
-    /// @notice The sender asks to close at `_balance`; the challenge period runs from here.
-    event ChannelCloseRequested(
-        address indexed _sender_address,
-        address indexed _receiver_address,
-        uint32 indexed _open_block_number,
-        uint192 _balance
-    );
-
-    /// @notice A channel ended at `_balance`, of which the receiver got `_receiver_tokens` now and the rest earlier.
-    event ChannelSettled(
-        address indexed _sender_address,
-        address indexed _receiver_address,
-        uint32 indexed _open_block_number,
-        uint192 _balance,
-        uint192 _receiver_tokens
-    );
-
-    /// @notice The receiver got `_withdrawn_balance` now, on top of what it withdrew earlier.
-    event ChannelWithdraw(
-        address indexed _sender_address,
-        address indexed _receiver_address,
-        uint32 indexed _open_block_number,
-        uint192 _withdrawn_balance
-    );
-
-    /// @notice The owner began to trust a contract, or ceased to.
-    event TrustedContract(address indexed _trusted_contract_address, bool _trusted_status);
-
-    // ---------------------------------------------------------------------------------------------------------- Errors
-
-    error ReentrantCall();
-    error NotOwner(address caller);
-    error NotTrusted(address caller);
-    error NotToken(address caller);
-
-    error TokenWithoutCode(address token_address);
-    error TokenWithoutSupply(address token_address);
-    error ChallengePeriodTooShort(uint32 challenge_period, uint32 minimum);
-
-    error InvalidDataLength(uint256 length);
-    /// @notice The tokens came from neither the channel's sender nor a trusted contract.
-    error NotFromSender(address token_sender, address channel_sender);
-    error DepositAboveLimit(uint256 deposit, uint256 limit);
-    error ZeroTopUp();
-    /// @notice Sender and receiver opened a channel in this block already.
-    error ChannelExists(address sender, address receiver, uint32 open_block_number);
-    /// @notice Never opened or already settled. A balance proof for anything else leads here too: it recovers another
-    /// sender.
-    error ChannelNotFound(address sender, address receiver, uint32 open_block_number);
-    error BlockNumberTooHigh(uint256 block_number);
-
-    error ChannelInChallenge(uint32 settle_block_number);
-    error ChannelNotInChallenge();
-    /// @notice `settle` works in the first block after `settle_block_number`.
-    error ChallengeNotOver(uint32 settle_block_number, uint256 block_number);
-    error SettledInOpenBlock(uint32 open_block_number);
-    error BalanceAboveDeposit(uint192 balance, uint192 deposit);
-    error BalanceBelowWithdrawn(uint192 balance, uint192 withdrawn);
-    error NothingToWithdraw(uint192 balance, uint192 withdrawn);
-    error ClosingSignerNotReceiver(address signer, address receiver);
-
-    /// @notice The token reverted, for `reason`.
-    error TokenCallFailed(bytes reason);
-    error TokenReturnedFalse();
-    error TokenCreditedOther(uint256 stated, uint256 holdings_before, uint256 holdings_after);
-    error TokenDebitedMore(uint256 stated, uint256 holdings_before, uint256 holdings_after);
 
     // ------------------------------------------------------------------------------------------------------- Modifiers
 
@@ -290,7 +212,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
 
     // ----------------------------------------------------------------------------------------- Withdraw from a channel
 
-    /// @notice Pays the caller, the receiver, up to `_balance`; the channel stays open. Not during the challenge period.
+    /// @notice Pays the caller, the receiver, up to `_balance`; the channel stays open. Not in the challenge period.
     /// @param _balance all that the sender owes by its balance proof, what was withdrawn earlier included.
     /// @param _balance_msg_sig the sender's balance proof.
     function withdraw(uint32 _open_block_number, uint192 _balance, bytes calldata _balance_msg_sig)
@@ -317,8 +239,8 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
 
     // ------------------------------------------------------------------------------------------------- Close a channel
 
-    /// @notice Settles a channel at once, at the balance that both parties signed. Anyone may bring the signatures, also
-    /// during and after the challenge period.
+    /// @notice Settles a channel at once, at the balance that both parties signed. Anyone may bring the signatures,
+    /// also during and after the challenge period.
     /// @param _balance_msg_sig the sender's balance proof.
     /// @param _closing_sig the receiver's closing signature.
     function cooperativeClose(
@@ -495,7 +417,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver {
         if (channel.open_block_number == 0) revert ChannelNotFound(_sender, _receiver, _open_block_number);
     }
 
-    /// @dev A block number as channels store it; 32 bits last for centuries.
+    /// @dev A block number as channels store it.
     function asBlockNumber(uint256 _number) private pure returns (uint32) {
         if (_number > type(uint32).max) revert BlockNumberTooHigh(_number);
         return uint32(_number);
