@@ -1,1 +1,22 @@
 //! Durable storage of channel accounts: memory and SQLite behind one trait.
+//!
+//! A store decides nothing. It takes [`Transition`](microraiden_protocol::ledger::Transition)s,
+//! which only the ledger can make, and writes each one on the version that it was decided on.
+//!
+//! In reading order: [`ChannelStore`] and what it takes and gives, [`StoreError`],
+//! [`MemoryStore`].
+//!
+//! Invariants: a [`Batch`] is written as a whole or not at all, in the order in which batches were
+//! handed in; it is durable when its [`Ticket`] says so, and not before; rows come back only
+//! through [`Account::from_row`](microraiden_protocol::ledger::Account::from_row), which checks
+//! them again; after a write that failed nothing is written any more.
+
+mod error;
+mod memory;
+mod store;
+
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use store::{
+    Batch, Binding, BoxFuture, ChannelStore, KEPT_BLOCKS, Snapshot, Task, TaskChange, TaskKind, Ticket,
+};

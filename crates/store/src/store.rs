@@ -1,0 +1,121 @@
+//! The trait of all stores, and what goes in and out.
+
+use crate::error::StoreError;
+use microraiden_protocol::ledger::{Account, Transition};
+use microraiden_protocol::{Address, B256, BlockRef, ChainUpdate, ChannelEvent, ChannelId, Escrow};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::oneshot;
+
+/// A future behind a pointer, so that a store can be a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How many of the newest blocks a store keeps: more than any reorganisation to survive.
+pub const KEPT_BLOCKS: usize = 1024;
+
+/// What a state belongs to; a state file is bound to it for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// The channel contract.
+    pub escrow: Escrow,
+    /// Who is paid.
+    pub receiver: Address,
+}
+
+/// Keeps the state of a receiver: accounts, the chain as far as it was read, and tasks.
+pub trait ChannelStore: Send + Sync + 'static {
+    /// Reads everything, at start.
+    ///
+    /// Fails when what is stored is damaged, or was not produced by the ledger.
+    fn load(&self) -> BoxFuture<'_, Result<Snapshot, StoreError>>;
+
+    /// Hands a batch in; never waits. Batches are written in the order in which they were handed
+    /// in, and those that wait share one durable commit.
+    ///
+    /// Nothing is durable before the ticket says so. A ticket that is dropped cancels nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when too many batches wait already, and nothing was taken;
+    /// [`StoreError::Stopped`] after a write that failed.
+    fn commit(&self, batch: Batch) -> Result<Ticket, StoreError>;
+}
+
+/// Changes that become durable together, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// Changes of accounts, each on the version that it was decided on.
+    pub transitions: Vec<Transition>,
+    /// How much further the chain was read.
+    pub chain: Option<ChainUpdate>,
+    /// Tasks that begin, went on, or are done.
+    pub tasks: Vec<TaskChange>,
+}
+
+/// Everything that a store holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// All accounts, in no particular order; nothing is in flight on them.
+    pub accounts: Vec<Account>,
+    /// Up to [`KEPT_BLOCKS`] canonical blocks in increasing order; the last one is the head.
+    pub blocks: Vec<BlockRef>,
+    /// All events, in the order of the chain.
+    pub events: Vec<ChannelEvent>,
+    /// What is to be done, in no particular order.
+    pub tasks: Vec<Task>,
+}
+
+/// Something to be done on the chain: written with the event that asks for it, done at its own
+/// pace, and removed when the chain shows that it is done. There is one of a kind per channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Task {
+    /// The channel.
+    pub channel: ChannelId,
+    /// What to do.
+    pub kind: TaskKind,
+    /// The transaction that was last sent for it.
+    pub transaction: Option<B256>,
+}
+
+/// What there is to be done on the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskKind {
+    /// The sender closed with less than it owes: claim more before the challenge period is over.
+    Dispute,
+}
+
+/// A change of the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskChange {
+    /// Adds the task, or replaces it.
+    Put(Task),
+    /// Takes the task away, if there is one.
+    Remove {
+        /// The channel.
+        channel: ChannelId,
+        /// Which of its tasks.
+        kind: TaskKind,
+    },
+}
+
+/// Resolves when a batch is durable, or tells why it is not.
+#[derive(Debug)]
+#[must_use = "a batch is not durable before its ticket says so"]
+pub struct Ticket(oneshot::Receiver<Result<(), StoreError>>);
+
+impl From<oneshot::Receiver<Result<(), StoreError>>> for Ticket {
+    /// For those who write a store. Dropping the sender without an answer means
+    /// [`StoreError::Stopped`].
+    fn from(answer: oneshot::Receiver<Result<(), StoreError>>) -> Self {
+        Self(answer)
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<(), StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|answer| answer.unwrap_or_else(|gone| Err(StoreError::stopped(gone))))
+    }
+}
