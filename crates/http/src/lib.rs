@@ -1,1 +1,28 @@
 //! The RDN-* headers, the 402 challenge and the REST bodies of µRaiden: parse and print only.
+//!
+//! In reading order:
+//!
+//! - [`headers`]: every header's name, which nothing else may know;
+//! - [`request`]: what a paying request carries, read by the receiver and written by the sender;
+//! - [`refusal`]: the one table from a refusal to the flag that tells it;
+//! - [`challenge`]: the headers of a 402, written by the receiver and read by the sender;
+//! - [`receipt`]: the headers of an answer that was paid for;
+//! - [`rest`]: the JSON bodies under `/api/1`.
+//!
+//! Invariants: reading is total, whatever the bytes; amounts are exact decimals, never floats;
+//! what is written is what the documentation says, and reading it back gives the same values.
+
+pub mod challenge;
+pub mod headers;
+pub mod receipt;
+pub mod refusal;
+pub mod request;
+pub mod rest;
+mod value;
+
+pub use challenge::{Challenge, Seller, standing_headers};
+pub use headers::is_payment_header;
+pub use receipt::Receipt;
+pub use refusal::{Flag, flag, refusal_headers};
+pub use request::{Form, PaymentHeaders, payment_headers};
+pub use value::{Defect, MalformedHeader};
