@@ -34,6 +34,21 @@ pub enum StartError {
 ///
 /// Several can run in one process; each is a chain of its own. Dropping it stops it, but only [`DevChain::stop`] waits
 /// until its port is free.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use microraiden_devchain::{Config, DevChain};
+///
+/// let node = DevChain::start(Config::default()).await?;
+/// println!("{} {}", node.url(), node.accounts()[0].address);
+/// node.mine(5);
+/// node.reorganise(2, true)?;
+/// assert_eq!(node.block_number(), 6);
+/// node.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct DevChain {
     chain: SharedChain,
     chain_id: u64,

@@ -15,8 +15,10 @@ pub(crate) struct Filters {
     open: HashMap<u64, Poll>,
 }
 
-/// A filter and how far it has been read. After a reorganisation it reports the blocks that are new to their numbers
-/// only from there on; it does not take back what it reported.
+/// A filter and how far it has been read.
+///
+/// It knows block numbers only: after a reorganisation it does not take back what it reported, nor report the blocks that
+/// took the place of reported ones.
 struct Poll {
     kind: Kind,
     /// The first block that was not reported.

@@ -257,14 +257,9 @@ async fn one_that_pays_less_than_the_base_fee_waits_and_holds_up_the_next() {
         max_priority_fee_per_gas: 0,
         ..dynamic(0, GWEI * 9 / 10)
     };
-    client
-        .send_raw_transaction(&signed(cheap, &signer))
-        .await
-        .unwrap();
-    client
-        .send_raw_transaction(&signed(dynamic(1, 3 * GWEI), &signer))
-        .await
-        .unwrap();
+    for transaction in [signed(cheap, &signer), signed(dynamic(1, 3 * GWEI), &signer)] {
+        let _waits = client.send_raw_transaction(&transaction).await.unwrap();
+    }
     assert_eq!(node.block_number(), 0);
     assert_eq!(
         client
