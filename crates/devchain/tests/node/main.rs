@@ -97,7 +97,7 @@ fn deploying(runtime: &[u8]) -> Vec<u8> {
 
 /// A contract that keeps the first word of its input and logs it with the topics 0xaa and the word; without input it
 /// returns the word it keeps.
-const KEEPER: [u8; 31] = hex!("36600f5760005460005260206000f35b60003580600055" "60aa60006000a200");
+const KEEPER: [u8; 31] = hex!("36600f5760005460005260206000f35b6000358060005560aa60006000a200");
 
 /// A contract that always reverts with `Error("no")`.
 const REVERTER: [u8; 40] =
