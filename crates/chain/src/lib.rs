@@ -1,1 +1,40 @@
 //! Access to the chain: contract bindings, canonical events, transactions, deployment and key files.
+//!
+//! In reading order:
+//!
+//! - [`Node`]: a JSON-RPC endpoint, with limits on the time and size of every answer;
+//! - [`Contract`]: a channel contract there, what it says of its channels, and [`Party`] whose events;
+//! - [`Follower`]: what is new on the canonical chain, reorganisations included;
+//! - [`Wallet`]: a key that signs and sends transactions, and waits for their [`Receipt`];
+//! - [`deploy`] and [`token`]: new contracts, and the token that deposits are made of;
+//! - [`keys`]: private keys in files.
+//!
+//! Invariants: no request waits for ever; what a [`Follower`] hands out always comes from one chain; keys and
+//! addresses of nodes (they may hold a password) are in no error and no log.
+
+mod actions;
+mod bindings;
+mod contract;
+pub mod deploy;
+mod error;
+mod events;
+mod fees;
+mod follower;
+pub mod keys;
+mod node;
+mod revert;
+mod rpc;
+pub mod token;
+mod transaction;
+mod wallet;
+
+pub use actions::Receipts;
+pub use contract::{ChannelInfo, Contract};
+pub use error::{ChainError, TransactionError};
+pub use events::Party;
+pub use follower::Follower;
+pub use node::{Header, Node, REQUEST_TIMEOUT};
+pub use revert::Revert;
+pub use rpc::RpcError;
+pub use token::TokenInfo;
+pub use wallet::{Receipt, Wallet, WalletOptions};
