@@ -1,0 +1,147 @@
+//! What each part of the test command does.
+
+use std::path::Path;
+
+use super::{Part, Run};
+use crate::failure::Failure;
+use crate::program::Program;
+use crate::{dependencies, layering, npm};
+
+/// All parts, in order: cheap findings first.
+pub(super) const PARTS: &[Part] = &[
+    Part {
+        name: "installing",
+        budget: 3,
+        steps: install,
+    },
+    Part {
+        name: "builds and lints",
+        budget: 17,
+        steps: build,
+    },
+    Part {
+        name: "contracts",
+        budget: 4,
+        steps: contracts,
+    },
+    Part {
+        name: "Rust tests, REST, kills, simulation",
+        budget: 10,
+        steps: rust_tests,
+    },
+];
+
+const NO_NODE: &str = "Node.js with npm is needed for the contracts and for the independent node of the tests: \
+     install Node.js 20 or newer (on Debian: `apt-get install nodejs npm`)";
+const NO_LINTS: &str = "rustfmt and clippy are needed: `rustup component add rustfmt clippy`";
+
+fn install(run: &mut Run<'_>) -> Result<(), Failure> {
+    let root = run.root;
+    if !["node", "npm"]
+        .into_iter()
+        .all(|program| Program::new(program, ["--version"]).succeeds(root))
+    {
+        return Err(Failure::Missing(NO_NODE));
+    }
+    let has_lints = ["fmt", "clippy"]
+        .into_iter()
+        .all(|tool| cargo([tool, "--version"]).succeeds(root));
+    let rustup = Program::new("rustup", ["component", "add", "rustfmt", "clippy"]);
+    if !has_lints && run.run(&rustup).is_err() {
+        return Err(Failure::Missing(NO_LINTS));
+    }
+    if npm::is_installed(root)? {
+        println!("node_modules is what package-lock.json asks for");
+        return Ok(());
+    }
+    run.run(&Program::new("npm", ["ci", "--no-audit", "--no-fund"]))
+}
+
+/// Everything is compiled here once, so that the later parts only run.
+fn build(run: &mut Run<'_>) -> Result<(), Failure> {
+    let root = run.root;
+    run.run(&cargo(["fmt", "--all", "--check"]))?;
+    run.step("layering".to_owned(), || layering::run(root, false))?;
+    run.step("dependencies".to_owned(), || dependencies::run(root, false))?;
+    run.run(&workspace("clippy", ["--all-targets", "--", "-D", "warnings"]))?;
+    run.run(&workspace("doc", ["--no-deps"]).with("RUSTDOCFLAGS", "-D warnings"))?;
+    run.run(&workspace("build", ["--all-targets"]))
+}
+
+fn contracts(run: &mut Run<'_>) -> Result<(), Failure> {
+    run.run(&Program::new("node", ["contracts/compile.mjs", "--check"]))?;
+    let files = node_tests(run.root, "contracts/test")?;
+    let options = ["--test", "--test-reporter=spec"].map(str::to_owned);
+    run.tests(&Program::new("node", options.into_iter().chain(files)))
+}
+
+fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
+    let options: &[&str] = if run.full {
+        &["--", "--include-ignored"]
+    } else {
+        &[]
+    };
+    run.tests(&workspace("test", options.iter().copied()))
+}
+
+fn cargo<const N: usize>(arguments: [&str; N]) -> Program {
+    Program::new("cargo", arguments)
+}
+
+/// A cargo command on all our crates, in the one profile.
+fn workspace<'a>(command: &'a str, options: impl IntoIterator<Item = &'a str>) -> Program {
+    let arguments = [command, "--release", "--workspace", "--locked"];
+    Program::new("cargo", arguments.into_iter().chain(options))
+}
+
+/// The files of tests in a folder, of which there must be some.
+///
+/// They are named one by one, since versions of Node.js differ in how they read a folder or a
+/// pattern, and search everywhere when nothing is named.
+fn node_tests(root: &Path, folder: &str) -> Result<Vec<String>, Failure> {
+    let failed = |source| Failure::File {
+        path: folder.into(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in root.join(folder).read_dir().map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".test.mjs") {
+            files.push(format!("{folder}/{name}"));
+        }
+    }
+    if files.is_empty() {
+        return Err(Failure::NoTests {
+            program: format!("node --test {folder}"),
+        });
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_for_the_whole_workspace_in_one_profile() {
+        assert_eq!(
+            workspace("test", ["--", "--include-ignored"]).to_string(),
+            "cargo test --release --workspace --locked -- --include-ignored"
+        );
+    }
+
+    #[test]
+    fn a_folder_without_tests_is_a_failure() {
+        let files = node_tests(&crate::root(), "contracts/test").expect("the contracts have tests");
+        assert!(files.iter().all(|file| file.starts_with("contracts/test/")));
+        assert!(matches!(
+            node_tests(&crate::root(), "contracts/src"),
+            Err(Failure::NoTests { .. })
+        ));
+        assert!(matches!(
+            node_tests(&crate::root(), "contracts/none"),
+            Err(Failure::File { .. })
+        ));
+    }
+}
