@@ -1,8 +1,10 @@
 //! Why nothing was stored or read.
 
 use microraiden_protocol::ledger::CorruptRow;
-use microraiden_protocol::{BlockNumber, ChannelId};
+use microraiden_protocol::{Address, BlockNumber, ChannelId};
 use std::error::Error;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Why a batch was not stored, or a state not read.
@@ -36,6 +38,22 @@ pub enum StoreError {
     /// An account that the ledger cannot have produced.
     #[error("the stored state is damaged; restore it from a backup")]
     Corrupt(#[from] CorruptRow),
+    /// A value that is none of its kind.
+    #[error("the stored {table} are damaged; restore the state from a backup")]
+    Damaged {
+        /// Where it was found.
+        table: &'static str,
+        /// What is wrong with it.
+        #[source]
+        cause: Arc<dyn Error + Send + Sync>,
+    },
+    /// The state cannot be read.
+    #[error("the state cannot be read; check the disk and restart")]
+    Read {
+        /// What failed.
+        #[source]
+        cause: Arc<dyn Error + Send + Sync>,
+    },
 }
 
 impl StoreError {
@@ -45,8 +63,101 @@ impl StoreError {
     }
 
     pub(crate) fn stopped(cause: impl Error + Send + Sync + 'static) -> Self {
-        Self::Stopped {
-            cause: Arc::new(cause),
+        let cause = Arc::new(cause);
+        Self::Stopped { cause }
+    }
+
+    /// Tells a file that cannot be read from one that has something else in it than was written.
+    pub(crate) fn from_sqlite(table: &'static str, error: rusqlite::Error) -> Self {
+        let unreadable = error.sqlite_error().is_some();
+        let cause = Arc::new(error);
+        if unreadable {
+            Self::Read { cause }
+        } else {
+            Self::Damaged { table, cause }
         }
     }
+}
+
+/// Why a state file was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It, or the lock beside it, cannot be created or examined.
+    #[error("cannot open {path}; check that its folder exists and is writable")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error("the state file {path} is in use; stop the other process, or give this one a file of its own")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others than the user that runs this process could read it, or it is not this user's.
+    #[error(
+        "{path} (mode {mode:o}, owner {owner}) must be private to the user that runs this process; \
+         as root, run `chown {user} {path}` and `chmod 600 {path}`"
+    )]
+    InsecureStateFile {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The number of the user that it belongs to.
+        owner: u32,
+        /// The number of the user that runs this process.
+        user: u32,
+    },
+    /// Something else than a state file.
+    #[error("{path} is not a state file; name another file")]
+    NotAStateFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer version of this program.
+    #[error("the state file {path} has the newer format {found}; install the version that wrote it")]
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        found: i64,
+    },
+    /// It belongs to another chain.
+    #[error("the state file belongs to chain {found}, not to {wanted}; use one state file per chain")]
+    OtherChain {
+        /// The file's chain id.
+        found: u64,
+        /// The one it was opened for.
+        wanted: u64,
+    },
+    /// It belongs to another channel contract.
+    #[error(
+        "the state file belongs to channel contract {found}, not to {wanted}; use one state file per contract"
+    )]
+    OtherContract {
+        /// The file's contract.
+        found: Address,
+        /// The one it was opened for.
+        wanted: Address,
+    },
+    /// It belongs to another receiver.
+    #[error("the state file belongs to receiver {found}, not to {wanted}; use one state file per receiver")]
+    OtherReceiver {
+        /// The file's receiver.
+        found: Address,
+        /// The one it was opened for.
+        wanted: Address,
+    },
+    /// The file cannot be brought to this version.
+    #[error("the state file cannot be prepared; check the disk, or restore it from a backup")]
+    Migration(#[from] rusqlite_migration::Error),
+    /// The file cannot be read or written.
+    #[error("the state file cannot be used; check the disk, or restore it from a backup")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The thread that writes cannot be started.
+    #[error("cannot start the thread that writes the state file")]
+    Thread(#[source] io::Error),
 }

@@ -4,7 +4,7 @@
 //! which only the ledger can make, and writes each one on the version that it was decided on.
 //!
 //! In reading order: [`ChannelStore`] and what it takes and gives, [`StoreError`],
-//! [`MemoryStore`].
+//! [`MemoryStore`], [`SqliteStore`].
 //!
 //! Invariants: a [`Batch`] is written as a whole or not at all, in the order in which batches were
 //! handed in; it is durable when its [`Ticket`] says so, and not before; rows come back only
@@ -13,10 +13,12 @@
 
 mod error;
 mod memory;
+mod sqlite;
 mod store;
 
-pub use error::StoreError;
+pub use error::{OpenError, StoreError};
 pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
 pub use store::{
     Batch, Binding, BoxFuture, ChannelStore, KEPT_BLOCKS, Snapshot, Task, TaskChange, TaskKind, Ticket,
 };

@@ -1,0 +1,213 @@
+//! The table of accounts.
+
+use super::Failure;
+use super::columns::{Bytes, Digits, Lines, Printed, ProofLine, read_channel};
+use crate::error::StoreError;
+use microraiden_protocol::ledger::{
+    Account, AccountRow, Closing, CorruptRow, Promise, Transition, Version, Writer,
+};
+use microraiden_protocol::{Balance, BlockNumber, ChainFacts, Phase};
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, Row, Statement, ToSql};
+
+/// Every column but the three that name the channel, in the order in which [`bind`] binds them.
+macro_rules! state_columns {
+    () => {
+        "balance, spent, refund, unspent, proofs, spends, \
+         closing_at, closing_signature, dispute_at, sent_withdrawals, \
+         phase, requested_at, settle_block, closing_balance, settled_at, \
+         deposit, unconfirmed_deposit, lower_deposits, withdrawals, \
+         version, writer_instance, writer_sequence"
+    };
+}
+
+macro_rules! state_parameters {
+    () => {
+        "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25"
+    };
+}
+
+const INSERT: &str = concat!(
+    "INSERT INTO accounts (sender, receiver, open_block, ",
+    state_columns!(),
+    ") VALUES (?1, ?2, ?3, ",
+    state_parameters!(),
+    ") ON CONFLICT DO NOTHING"
+);
+
+const UPDATE: &str = concat!(
+    "UPDATE accounts SET (",
+    state_columns!(),
+    ") = (",
+    state_parameters!(),
+    ") WHERE sender = ?1 AND receiver = ?2 AND open_block = ?3 \
+     AND version = ?26 AND writer_instance = ?27 AND writer_sequence = ?28"
+);
+
+/// Writes the state that a transition leads to, if the account is where it was decided.
+pub(super) fn write(connection: &Connection, transition: &Transition) -> Result<(), Failure> {
+    let row = transition.after().row();
+    let before = transition.before();
+    let mut statement = connection.prepare_cached(if before.is_some() { UPDATE } else { INSERT })?;
+    let mut parameters = Parameters {
+        statement: &mut statement,
+        last: 0,
+    };
+    parameters.bind_row(row)?;
+    if let Some(before) = before {
+        parameters.bind_version(before)?;
+    }
+    if statement.raw_execute()? == 0 {
+        let channel = row.channel;
+        return Err(Failure::Refused(StoreError::Conflict { channel }));
+    }
+    Ok(())
+}
+
+/// Binds one parameter after the other.
+struct Parameters<'s, 'c> {
+    statement: &'s mut Statement<'c>,
+    last: usize,
+}
+
+impl Parameters<'_, '_> {
+    fn bind(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+        self.last += 1;
+        self.statement.raw_bind_parameter(self.last, value)
+    }
+
+    fn bind_row(&mut self, row: &AccountRow) -> rusqlite::Result<()> {
+        self.bind(Bytes(row.channel.sender))?;
+        self.bind(Bytes(row.channel.receiver))?;
+        self.bind(row.channel.open_block)?;
+
+        self.bind(Digits(row.balance))?;
+        self.bind(row.spent().map(Digits))?;
+        self.bind(Digits(row.refund))?;
+        self.bind(Printed(&row.unspent))?;
+        self.bind(Lines(row.proofs.iter().copied().map(ProofLine).collect()))?;
+        self.bind(row.spends)?;
+
+        let closing = row.promise.as_ref().and_then(Promise::closing);
+        self.bind(closing.map(|closing| Digits(closing.at)))?;
+        self.bind(closing.and_then(|closing| closing.sender_signature).map(Printed))?;
+        self.bind(row.promise.as_ref().and_then(Promise::dispute).map(Digits))?;
+        self.bind(Lines(row.sent_withdrawals.clone()))?;
+
+        self.bind_facts(&row.facts)?;
+        self.bind_version(row.version)
+    }
+
+    fn bind_facts(&mut self, facts: &ChainFacts) -> rusqlite::Result<()> {
+        let (name, challenge, settled_at) = match facts.phase {
+            Phase::Pending => ("pending", None, None),
+            Phase::Open => ("open", None, None),
+            Phase::Challenged {
+                requested_at,
+                settle_block,
+                closing_balance,
+            } => (
+                "challenged",
+                Some((requested_at, settle_block, closing_balance)),
+                None,
+            ),
+            Phase::Settled { at } => ("settled", None, Some(at.0)),
+        };
+        self.bind(name)?;
+        self.bind(challenge.map(|(requested_at, _, _)| requested_at.0))?;
+        self.bind(challenge.map(|(_, settle_block, _)| settle_block.0))?;
+        self.bind(challenge.map(|(_, _, closing_balance)| Digits(closing_balance)))?;
+        self.bind(settled_at)?;
+        self.bind(Digits(facts.deposit))?;
+        self.bind(Digits(facts.unconfirmed_deposit))?;
+        self.bind(Lines(facts.lower_deposits.clone()))?;
+        self.bind(Lines(facts.withdrawals.clone()))
+    }
+
+    fn bind_version(&mut self, version: Version) -> rusqlite::Result<()> {
+        self.bind(version.number)?;
+        self.bind(version.writer.instance.cast_signed())?;
+        self.bind(version.writer.sequence)
+    }
+}
+
+/// Reads all accounts and checks each one.
+pub(super) fn load(connection: &Connection) -> Result<Vec<Account>, StoreError> {
+    let damaged = |error| StoreError::from_sqlite("accounts", error);
+    let mut statement = connection.prepare("SELECT * FROM accounts").map_err(damaged)?;
+    let rows = statement
+        .query_map([], |row| {
+            Ok((read_row(row)?, row.get::<_, Digits<Balance>>("spent")?.0))
+        })
+        .map_err(damaged)?;
+    rows.map(|row| {
+        let (row, spent) = row.map_err(damaged)?;
+        let account = Account::from_row(row)?;
+        if account.spent() != spent {
+            let channel = *account.channel();
+            let reason = "spent is not the balance less unspent units and refund";
+            return Err(CorruptRow { channel, reason }.into());
+        }
+        Ok(account)
+    })
+    .collect()
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
+    let proofs: Lines<ProofLine> = row.get("proofs")?;
+    Ok(AccountRow {
+        channel: read_channel(row)?,
+        balance: row.get::<_, Digits<_>>("balance")?.0,
+        proofs: proofs.0.into_iter().map(|line| line.0).collect(),
+        unspent: row.get::<_, Printed<_>>("unspent")?.0,
+        refund: row.get::<_, Digits<_>>("refund")?.0,
+        spends: row.get("spends")?,
+        promise: read_promise(row)?,
+        sent_withdrawals: row.get::<_, Lines<_>>("sent_withdrawals")?.0,
+        facts: ChainFacts {
+            phase: read_phase(row)?,
+            deposit: row.get::<_, Digits<_>>("deposit")?.0,
+            unconfirmed_deposit: row.get::<_, Digits<_>>("unconfirmed_deposit")?.0,
+            lower_deposits: row.get::<_, Lines<_>>("lower_deposits")?.0,
+            withdrawals: row.get::<_, Lines<_>>("withdrawals")?.0,
+        },
+        version: Version {
+            number: row.get("version")?,
+            writer: Writer {
+                instance: row.get::<_, i64>("writer_instance")?.cast_unsigned(),
+                sequence: row.get("writer_sequence")?,
+            },
+        },
+    })
+}
+
+fn read_promise(row: &Row<'_>) -> rusqlite::Result<Option<Promise>> {
+    let sender_signature: Option<Printed<_>> = row.get("closing_signature")?;
+    let sender_signature = sender_signature.map(|signature| signature.0);
+    let closing = row
+        .get::<_, Option<Digits<_>>>("closing_at")?
+        .map(|Digits(at)| Closing { at, sender_signature });
+    let dispute: Option<Digits<_>> = row.get("dispute_at")?;
+    Ok(match (closing, dispute) {
+        (Some(closing), Some(Digits(at))) => Some(Promise::ClosingAndDispute(closing, at)),
+        (Some(closing), None) => Some(Promise::Closing(closing)),
+        (None, Some(Digits(at))) => Some(Promise::Dispute(at)),
+        (None, None) => None,
+    })
+}
+
+fn read_phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
+    Ok(match row.get_ref("phase")?.as_str()? {
+        "pending" => Phase::Pending,
+        "open" => Phase::Open,
+        "challenged" => Phase::Challenged {
+            requested_at: BlockNumber(row.get("requested_at")?),
+            settle_block: BlockNumber(row.get("settle_block")?),
+            closing_balance: row.get::<_, Digits<_>>("closing_balance")?.0,
+        },
+        "settled" => Phase::Settled {
+            at: BlockNumber(row.get("settled_at")?),
+        },
+        _ => return Err(FromSqlError::InvalidType.into()),
+    })
+}

@@ -1,0 +1,202 @@
+//! The tables of blocks, events and tasks.
+
+use super::Failure;
+use super::columns::{Bytes, Digits, read_channel};
+use crate::error::StoreError;
+use crate::store::{KEPT_BLOCKS, Task, TaskChange, TaskKind};
+use microraiden_protocol::{
+    Amount, BlockNumber, BlockRef, ChainUpdate, ChannelChange, ChannelEvent, ChannelId,
+};
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, Row, params};
+
+/// Takes over what one look at the chain has added.
+pub(super) fn write_update(connection: &Connection, update: &ChainUpdate) -> Result<(), Failure> {
+    if let Some(last) = update.rewind_to {
+        connection
+            .prepare_cached("DELETE FROM events WHERE block > ?1")?
+            .execute([last.0])?;
+        connection
+            .prepare_cached("DELETE FROM blocks WHERE number > ?1")?
+            .execute([last.0])?;
+    }
+    for block in &update.blocks {
+        write_block(connection, block)?;
+    }
+    for event in &update.events {
+        write_event(connection, event)?;
+    }
+    connection
+        .prepare_cached(
+            "DELETE FROM blocks WHERE number <= \
+             (SELECT number FROM blocks ORDER BY number DESC LIMIT 1 OFFSET ?1)",
+        )?
+        .execute([KEPT_BLOCKS])?;
+    Ok(())
+}
+
+/// A block may be told again, with the same hash.
+fn write_block(connection: &Connection, block: &BlockRef) -> Result<(), Failure> {
+    let written = connection
+        .prepare_cached(
+            "INSERT INTO blocks (number, hash) VALUES (?1, ?2) \
+             ON CONFLICT (number) DO UPDATE SET hash = hash WHERE hash = excluded.hash",
+        )?
+        .execute(params![block.number.0, Bytes(block.hash)])?;
+    stored_unless_there(written, block.number)
+}
+
+fn write_event(connection: &Connection, event: &ChannelEvent) -> Result<(), Failure> {
+    let (kind, amount, receiver_tokens) = match event.change {
+        ChannelChange::Created { deposit } => ("created", deposit.into(), None),
+        ChannelChange::ToppedUp { added } => ("topped_up", added, None),
+        ChannelChange::CloseRequested { closing_balance } => {
+            ("close_requested", closing_balance.into(), None)
+        }
+        ChannelChange::Withdrawn { amount } => ("withdrawn", amount, None),
+        ChannelChange::Settled {
+            balance,
+            receiver_tokens,
+        } => ("settled", balance.into(), Some(receiver_tokens)),
+    };
+    let channel = event.channel;
+    let amount: Amount = amount;
+    let written = connection
+        .prepare_cached(
+            "INSERT INTO events \
+             (block, log_index, sender, receiver, open_block, kind, amount, receiver_tokens) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            event.block.0,
+            event.log_index,
+            Bytes(channel.sender),
+            Bytes(channel.receiver),
+            channel.open_block,
+            kind,
+            Digits(amount),
+            receiver_tokens.map(Digits),
+        ])?;
+    stored_unless_there(written, event.block)
+}
+
+fn stored_unless_there(written: usize, block: BlockNumber) -> Result<(), Failure> {
+    if written == 0 {
+        return Err(Failure::Refused(StoreError::ChainConflict { block }));
+    }
+    Ok(())
+}
+
+/// Adds, replaces or removes a task.
+pub(super) fn write_task(connection: &Connection, change: &TaskChange) -> Result<(), Failure> {
+    let key = |channel: &ChannelId| (Bytes(channel.sender), Bytes(channel.receiver), channel.open_block);
+    match change {
+        TaskChange::Put(task) => {
+            let (sender, receiver, open_block) = key(&task.channel);
+            connection
+                .prepare_cached(
+                    "INSERT INTO tasks (sender, receiver, open_block, kind, transaction_hash) \
+                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (sender, receiver, open_block, kind) \
+                     DO UPDATE SET transaction_hash = excluded.transaction_hash",
+                )?
+                .execute(params![
+                    sender,
+                    receiver,
+                    open_block,
+                    kind_name(task.kind),
+                    task.transaction.map(Bytes)
+                ])?;
+        }
+        TaskChange::Remove { channel, kind } => {
+            let (sender, receiver, open_block) = key(channel);
+            connection
+                .prepare_cached(
+                    "DELETE FROM tasks \
+                     WHERE sender = ?1 AND receiver = ?2 AND open_block = ?3 AND kind = ?4",
+                )?
+                .execute(params![sender, receiver, open_block, kind_name(*kind)])?;
+        }
+    }
+    Ok(())
+}
+
+const fn kind_name(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Dispute => "dispute",
+    }
+}
+
+/// Reads the kept blocks in increasing order.
+pub(super) fn load_blocks(connection: &Connection) -> Result<Vec<BlockRef>, StoreError> {
+    load(
+        connection,
+        "blocks",
+        "SELECT * FROM blocks ORDER BY number",
+        |row| {
+            Ok(BlockRef {
+                number: BlockNumber(row.get("number")?),
+                hash: row.get::<_, Bytes<_>>("hash")?.0,
+            })
+        },
+    )
+}
+
+/// Reads all events in the order of the chain.
+pub(super) fn load_events(connection: &Connection) -> Result<Vec<ChannelEvent>, StoreError> {
+    let query = "SELECT * FROM events ORDER BY block, log_index";
+    load(connection, "events", query, |row| {
+        Ok(ChannelEvent {
+            channel: read_channel(row)?,
+            block: BlockNumber(row.get("block")?),
+            log_index: row.get("log_index")?,
+            change: read_change(row)?,
+        })
+    })
+}
+
+fn read_change(row: &Row<'_>) -> rusqlite::Result<ChannelChange> {
+    Ok(match row.get_ref("kind")?.as_str()? {
+        "created" => ChannelChange::Created {
+            deposit: row.get::<_, Digits<_>>("amount")?.0,
+        },
+        "topped_up" => ChannelChange::ToppedUp {
+            added: row.get::<_, Digits<_>>("amount")?.0,
+        },
+        "close_requested" => ChannelChange::CloseRequested {
+            closing_balance: row.get::<_, Digits<_>>("amount")?.0,
+        },
+        "withdrawn" => ChannelChange::Withdrawn {
+            amount: row.get::<_, Digits<_>>("amount")?.0,
+        },
+        "settled" => ChannelChange::Settled {
+            balance: row.get::<_, Digits<_>>("amount")?.0,
+            receiver_tokens: row.get::<_, Digits<_>>("receiver_tokens")?.0,
+        },
+        _ => return Err(FromSqlError::InvalidType.into()),
+    })
+}
+
+/// Reads all tasks.
+pub(super) fn load_tasks(connection: &Connection) -> Result<Vec<Task>, StoreError> {
+    load(connection, "tasks", "SELECT * FROM tasks", |row| {
+        let transaction: Option<Bytes<_>> = row.get("transaction_hash")?;
+        Ok(Task {
+            channel: read_channel(row)?,
+            kind: match row.get_ref("kind")?.as_str()? {
+                "dispute" => TaskKind::Dispute,
+                _ => return Err(FromSqlError::InvalidType.into()),
+            },
+            transaction: transaction.map(|hash| hash.0),
+        })
+    })
+}
+
+fn load<T>(
+    connection: &Connection,
+    table: &'static str,
+    query: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = || -> rusqlite::Result<_> { connection.prepare(query)?.query_map([], read)?.collect() };
+    rows().map_err(|error| StoreError::from_sqlite(table, error))
+}

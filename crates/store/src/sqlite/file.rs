@@ -1,0 +1,82 @@
+//! Who may use the state file: its owner, and one process at a time.
+
+use crate::error::OpenError;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A state file that is there, private, and ours as long as the lock lives.
+pub(super) struct StateFile {
+    /// Without symbolic links, so that everybody finds the same lock.
+    pub(super) path: PathBuf,
+    pub(super) lock: File,
+}
+
+/// Creates the file if it is missing, and takes hold of it.
+pub(super) fn claim(path: &Path) -> Result<StateFile, OpenError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| OpenError::File { path, source }
+    };
+    create(path).map_err(failed(path))?;
+    let path = path.canonicalize().map_err(failed(path))?;
+    let lock_path = beside(&path, ".lock");
+    let lock = private()
+        .truncate(false)
+        .create(true)
+        .open(&lock_path)
+        .map_err(failed(&lock_path))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path }),
+        Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        check_private(&beside(&path, suffix))?;
+    }
+    Ok(StateFile { path, lock })
+}
+
+/// The mode is given when the file is made: there is no moment at which others can open it.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+fn create(path: &Path) -> io::Result<()> {
+    match private().create_new(true).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn check_private(path: &Path) -> Result<(), OpenError> {
+    let path = path.to_owned();
+    let metadata = match fs::metadata(&path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(OpenError::File { path, source }),
+    };
+    if !metadata.is_file() {
+        return Err(OpenError::NotAStateFile { path });
+    }
+    let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+    let user = rustix::process::geteuid().as_raw();
+    if mode & 0o077 != 0 || owner != user {
+        return Err(OpenError::InsecureStateFile {
+            path,
+            mode,
+            owner,
+            user,
+        });
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
