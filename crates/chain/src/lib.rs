@@ -12,6 +12,7 @@
 //! Invariants: no request waits for ever; what a [`Follower`] hands out always comes from one chain; keys and
 //! addresses of nodes (they may hold a password) are in no error and no log.
 
+pub mod abi;
 mod actions;
 mod bindings;
 mod contract;

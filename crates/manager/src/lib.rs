@@ -1,1 +1,30 @@
-//! The receiver's channel manager: sole writer of receiver state.
+//! The receiver's channel manager: the sole writer of receiver state.
+//!
+//! It follows the chain, confirms channels, decides payments and keeps them durably, agrees to
+//! closes and disputes stale ones. In reading order:
+//!
+//! - [`ChannelManager`]: start, stop, and what one may ask of it;
+//! - [`payment`]: an offer becomes a [`Permit`] or is denied;
+//! - [`closing`]: a close that the sender asks for;
+//! - `follow`: the chain's events become transitions, in one durable batch with the new head;
+//! - `dispute`: stale closes are answered, at their own pace.
+//!
+//! Invariants: content needs a [`Permit`], and a permit is made only after the payment is durable;
+//! a closing signature leaves only after its promise is durable; an account in memory changes only
+//! by a transition that the store has taken, under the account's own lock; only the follower holds
+//! more than one such lock at a time.
+
+mod accounts;
+pub mod closing;
+mod config;
+mod dispute;
+mod follow;
+mod manager;
+mod overview;
+pub mod payment;
+
+pub use closing::{CloseError, CloseRequest};
+pub use config::Config;
+pub use manager::{ChannelManager, StartError};
+pub use overview::{ChannelOverview, ChannelState, Totals};
+pub use payment::{Denied, Offer, Permit, Receipt, Unavailable};

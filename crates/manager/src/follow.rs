@@ -1,0 +1,330 @@
+//! Following the chain: its events become transitions, in one batch with the new head.
+
+use crate::accounts::Slot;
+use crate::manager::Shared;
+use microraiden_chain::{ChainError, Follower};
+use microraiden_protocol::ledger::{Account, Promise, Transition};
+use microraiden_protocol::{
+    Balance, BlockNumber, ChainFacts, ChainUpdate, ChannelEvent, ChannelId, Heads, Phase,
+};
+use microraiden_store::{Batch, StoreError, Task, TaskChange, TaskKind, Ticket};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+/// The pause before a batch that found the store's queue full is handed in again.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// Takes the chain over into the accounts; the only one that holds several accounts' locks.
+pub(crate) struct ChainFollower {
+    shared: Arc<Shared>,
+    follower: Follower,
+    /// Every kept event of each channel, in the order of the chain.
+    events: HashMap<ChannelId, Vec<ChannelEvent>>,
+    /// Which channels have events in a block.
+    by_block: BTreeMap<BlockNumber, BTreeSet<ChannelId>>,
+    /// Channels with a close requested on chain that is not settled.
+    challenged: BTreeSet<ChannelId>,
+    heads: Heads,
+}
+
+/// Follows until it is told to stop.
+pub(crate) async fn run(mut chain: ChainFollower) {
+    let mut stop = chain.shared.stop.subscribe();
+    while !*stop.borrow_and_update() {
+        let more = match chain.poll_once().await {
+            Ok(more) => more,
+            Err(FollowError::Chain(error)) => {
+                tracing::warn!(%error, "the node does not answer as it should; trying again");
+                false
+            }
+            Err(FollowError::Store(error)) => {
+                chain.shared.stop_selling(&error);
+                return;
+            }
+        };
+        if !more {
+            let pause = chain.shared.config.poll_interval;
+            // A change of the flag ends the pause early.
+            let _ = tokio::time::timeout(pause, stop.changed()).await;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FollowError {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<FollowError> for crate::StartError {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Chain(error) => Self::Chain(error),
+            FollowError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl ChainFollower {
+    /// Begins with what the store has kept.
+    pub(crate) fn new(shared: Arc<Shared>, follower: Follower, events: Vec<ChannelEvent>) -> Self {
+        let mut chain = Self {
+            heads: heads(
+                follower.head().map_or(BlockNumber(0), |head| head.number),
+                &shared,
+            ),
+            shared,
+            follower,
+            events: HashMap::new(),
+            by_block: BTreeMap::new(),
+            challenged: BTreeSet::new(),
+        };
+        events.into_iter().for_each(|event| chain.keep(event));
+        for slot in chain.shared.accounts.all() {
+            let account = slot.lock();
+            if let Phase::Challenged { .. } = account.facts().phase {
+                chain.challenged.insert(*account.channel());
+            }
+        }
+        chain
+    }
+
+    /// Reads on until the node has nothing new.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), FollowError> {
+        while self.poll_once().await? {
+            tracing::info!(block = %self.shared.head(), "reading the chain");
+        }
+        Ok(())
+    }
+
+    /// Takes over one update; whether there is more at once.
+    async fn poll_once(&mut self) -> Result<bool, FollowError> {
+        let update = self.follower.poll().await?;
+        self.shared.node_answered();
+        let Some(update) = update else { return Ok(false) };
+        let (ticket, tasks) = loop {
+            match self.take_over(&update) {
+                Ok(taken) => break taken,
+                Err(error) if error.is_transient() => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        ticket.await?;
+        // Only now are the promises durable that the disputes sign.
+        self.shared.disputes.apply(&tasks);
+        self.shared.dispute_bell.notify_one();
+        Ok(!self.follower.caught_up())
+    }
+
+    /// Decides everything that follows from an update and hands it to the store in one batch.
+    /// Nothing has changed on an error.
+    fn take_over(&mut self, update: &ChainUpdate) -> Result<(Ticket, Vec<TaskChange>), StoreError> {
+        let head = update
+            .blocks
+            .last()
+            .map_or_else(|| self.shared.head(), |block| block.number);
+        let new_heads = heads(head, &self.shared);
+        let affected = self.affected(update, new_heads);
+        let slots: HashMap<ChannelId, Arc<Slot>> = affected
+            .iter()
+            .filter_map(|channel| Some((*channel, self.shared.accounts.get(channel)?)))
+            .collect();
+        let mut guards: HashMap<ChannelId, MutexGuard<'_, Account>> = slots
+            .iter()
+            .map(|(channel, slot)| (*channel, slot.lock()))
+            .collect();
+        let mut batch = Batch {
+            chain: Some(update.clone()),
+            ..Batch::default()
+        };
+        let mut decided = Vec::new();
+        for channel in &affected {
+            let events = self.events_after(channel, update);
+            let facts = ChainFacts::from_events(&events, new_heads, self.shared.contract.challenge_period());
+            let account = guards.get(channel).map(|guard| &**guard);
+            let before = batch.transitions.len();
+            self.decide(*channel, account, facts, head, new_heads, &mut batch);
+            if batch.transitions.len() > before {
+                decided.extend(batch.transitions.last().cloned());
+            }
+        }
+        let tasks = batch.tasks.clone();
+        let ticket = self.shared.store.commit(batch)?;
+        for transition in decided {
+            self.install(transition, &mut guards);
+        }
+        drop(guards);
+        self.keep_update(update);
+        self.heads = new_heads;
+        self.shared.set_head(head);
+        Ok((ticket, tasks))
+    }
+
+    /// Channels whose facts may differ: touched by the update, or by a head that passes an event.
+    fn affected(&self, update: &ChainUpdate, new: Heads) -> BTreeSet<ChannelId> {
+        let mut affected: BTreeSet<ChannelId> = update.events.iter().map(|event| event.channel).collect();
+        if let Some(last) = update.rewind_to {
+            let gone = self.by_block.range(last.saturating_add(1)..);
+            affected.extend(gone.flat_map(|(_, channels)| channels));
+        }
+        let passed = [
+            between(self.heads.confirmed, new.confirmed),
+            between(self.heads.last_final, new.last_final),
+        ];
+        for range in passed {
+            affected.extend(self.by_block.range(range).flat_map(|(_, channels)| channels));
+        }
+        affected.extend(&self.challenged);
+        affected
+    }
+
+    /// A channel's events when the update is taken over.
+    fn events_after(&self, channel: &ChannelId, update: &ChainUpdate) -> Vec<ChannelEvent> {
+        let stays = |event: &&ChannelEvent| update.rewind_to.is_none_or(|last| event.block <= last);
+        let kept = self.events.get(channel).into_iter().flatten().filter(stays);
+        kept.chain(update.events.iter().filter(|event| event.channel == *channel))
+            .cloned()
+            .collect()
+    }
+
+    /// The transitions and tasks that a channel's new facts ask for.
+    fn decide(
+        &self,
+        channel: ChannelId,
+        account: Option<&Account>,
+        facts: ChainFacts,
+        head: BlockNumber,
+        heads: Heads,
+        batch: &mut Batch,
+    ) {
+        let observed = match account {
+            None => Some(Account::open(channel, facts, self.shared.writer())),
+            Some(account) if *account.facts() != facts => Some(account.observe(facts, self.shared.writer())),
+            Some(_) => None,
+        };
+        let Some(account) = observed.as_ref().map(Transition::after).or(account) else {
+            return;
+        };
+        let dispute = self.dispute(account, head, heads);
+        let task = self.shared.disputes.contains(&channel);
+        let over = matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed);
+        let answer = match dispute {
+            Some(transition) if !task => {
+                batch.tasks.push(TaskChange::Put(Task {
+                    channel,
+                    kind: TaskKind::Dispute,
+                    transaction: None,
+                }));
+                transition
+            }
+            _ => None,
+        };
+        if task && over {
+            batch.tasks.push(TaskChange::Remove {
+                channel,
+                kind: TaskKind::Dispute,
+            });
+        }
+        batch.transitions.extend(observed);
+        batch.transitions.extend(answer);
+    }
+
+    /// Whether a stale close must be answered now, and the promise that this takes: none when the
+    /// sender's own signature for the agreed close is at hand.
+    fn dispute(&self, account: &Account, head: BlockNumber, heads: Heads) -> Option<Option<Transition>> {
+        let Phase::Challenged {
+            requested_at,
+            settle_block,
+            closing_balance,
+        } = account.facts().phase
+        else {
+            return None;
+        };
+        let margin = settle_block.saturating_sub(self.shared.config.dispute_margin);
+        let due = requested_at <= heads.confirmed || head >= margin;
+        if !due || !account.is_stale_close(closing_balance) {
+            return None;
+        }
+        if agreed_close(account).is_some() {
+            return Some(None);
+        }
+        match account.dispute(self.shared.writer()) {
+            Ok(claim) => Some(claim.transition),
+            Err(error) => {
+                let channel = account.channel();
+                tracing::error!(%channel, %closing_balance, %error, "a stale close cannot be disputed");
+                None
+            }
+        }
+    }
+
+    fn install(&self, transition: Transition, guards: &mut HashMap<ChannelId, MutexGuard<'_, Account>>) {
+        let account = transition.into_after();
+        let channel = *account.channel();
+        let (version, facts) = (account.version().number, account.facts());
+        tracing::info!(%channel, version, phase = ?facts.phase, deposit = %facts.deposit, "channel changed");
+        match guards.get_mut(&channel) {
+            Some(guard) => **guard = account,
+            None => self.shared.accounts.add(account),
+        }
+    }
+
+    fn keep_update(&mut self, update: &ChainUpdate) {
+        if let Some(last) = update.rewind_to {
+            for (_, channels) in self.by_block.split_off(&last.saturating_add(1)) {
+                for channel in channels {
+                    if let Some(events) = self.events.get_mut(&channel) {
+                        events.retain(|event| event.block <= last);
+                    }
+                }
+            }
+            tracing::warn!(block = %last, "the chain was reorganised");
+        }
+        update.events.iter().for_each(|event| self.keep(event.clone()));
+        let challenged = |channel: &ChannelId| {
+            let slot = self.shared.accounts.get(channel);
+            slot.is_some_and(|slot| matches!(slot.lock().facts().phase, Phase::Challenged { .. }))
+        };
+        let candidates = update
+            .events
+            .iter()
+            .map(|event| &event.channel)
+            .chain(&self.challenged);
+        self.challenged = candidates
+            .filter(|channel| challenged(channel))
+            .copied()
+            .collect();
+    }
+
+    fn keep(&mut self, event: ChannelEvent) {
+        self.by_block
+            .entry(event.block)
+            .or_default()
+            .insert(event.channel);
+        self.events.entry(event.channel).or_default().push(event);
+    }
+}
+
+/// The agreed close that we can bring on chain ourselves, since the sender has signed it too.
+pub(crate) fn agreed_close(account: &Account) -> Option<(Balance, microraiden_protocol::Signature)> {
+    let closing = account.promise().and_then(Promise::closing)?;
+    Some((closing.at, closing.sender_signature?))
+}
+
+fn heads(head: BlockNumber, shared: &Shared) -> Heads {
+    Heads {
+        confirmed: head.saturating_sub(shared.config.n_confirmations),
+        last_final: head.saturating_sub(shared.config.final_after.max(shared.config.n_confirmations)),
+    }
+}
+
+/// The blocks that one of two heads has passed and the other has not.
+fn between(old: BlockNumber, new: BlockNumber) -> RangeInclusive<BlockNumber> {
+    let (low, high) = (old.min(new), old.max(new));
+    // A range of one block too many at most: folding facts again is harmless.
+    low..=high
+}

@@ -1,0 +1,200 @@
+//! Starting and stopping, and what all parts share.
+
+use crate::accounts::Accounts;
+use crate::config::Config;
+use crate::follow::ChainFollower;
+use crate::payment::Unavailable;
+use crate::{dispute, follow};
+use microraiden_chain::{ChainError, Contract, Follower, Party, Wallet, abi};
+use microraiden_protocol::ledger::Writer;
+use microraiden_protocol::{Address, BlockNumber, SecretKey};
+use microraiden_store::{ChannelStore, StoreError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+/// Why the manager did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state could not be read.
+    #[error("the state cannot be loaded")]
+    Store(#[from] StoreError),
+    /// The node did not answer, or cannot be used.
+    #[error("the chain cannot be followed")]
+    Chain(#[from] ChainError),
+}
+
+/// The receiver's channel manager. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct ChannelManager {
+    pub(crate) shared: Arc<Shared>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) contract: Contract,
+    pub(crate) wallet: Wallet,
+    pub(crate) key: SecretKey,
+    pub(crate) store: Arc<dyn ChannelStore>,
+    pub(crate) config: Config,
+    pub(crate) accounts: Accounts,
+    /// Stale closes to answer.
+    pub(crate) disputes: dispute::Disputes,
+    /// Rung when there may be something to dispute.
+    pub(crate) dispute_bell: Notify,
+    pub(crate) stop: watch::Sender<bool>,
+    instance: u64,
+    sequence: AtomicU64,
+    store_stopped: AtomicBool,
+    node_seen: Mutex<Instant>,
+    head: AtomicU64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("receiver", &self.key.address())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ChannelManager {
+    /// Loads the state, catches up with the chain, and begins to follow and to dispute.
+    ///
+    /// `key` is the receiver's; `wallet` pays the gas of disputes and usually has the same key. The
+    /// store must be bound to this contract and receiver.
+    ///
+    /// # Errors
+    /// When the state cannot be loaded or the chain not be read.
+    pub async fn start(
+        contract: Contract,
+        wallet: Wallet,
+        key: SecretKey,
+        store: Arc<dyn ChannelStore>,
+        config: Config,
+    ) -> Result<Self, StartError> {
+        let snapshot = store.load().await?;
+        let party = Party::Receiver(key.address());
+        let follower = Follower::new(contract.clone(), party, config.start_block, snapshot.blocks);
+        let shared = Arc::new(Shared {
+            contract,
+            wallet,
+            key,
+            store,
+            config,
+            accounts: Accounts::default(),
+            disputes: dispute::Disputes::new(snapshot.tasks),
+            dispute_bell: Notify::new(),
+            stop: watch::Sender::new(false),
+            // Hash maps draw their keys from the system's randomness.
+            instance: RandomState::new().hash_one(0),
+            sequence: AtomicU64::new(0),
+            store_stopped: AtomicBool::new(false),
+            node_seen: Mutex::new(Instant::now()),
+            head: AtomicU64::new(follower.head().map_or(0, |block| block.number.0)),
+        });
+        snapshot
+            .accounts
+            .into_iter()
+            .for_each(|account| shared.accounts.add(account));
+        let mut follower = ChainFollower::new(shared.clone(), follower, snapshot.events);
+        follower.catch_up().await?;
+        let tasks = vec![
+            tokio::spawn(follow::run(follower)),
+            tokio::spawn(dispute::run(shared.clone())),
+        ];
+        Ok(Self {
+            shared,
+            tasks: Arc::new(Mutex::new(tasks)),
+        })
+    }
+
+    /// The address that is paid.
+    pub fn receiver(&self) -> Address {
+        self.shared.key.address()
+    }
+
+    /// The channel contract.
+    pub fn contract(&self) -> &Contract {
+        &self.shared.contract
+    }
+
+    /// The channel contract's ABI, as JSON text.
+    pub fn channel_abi(&self) -> &'static str {
+        abi::channels()
+    }
+
+    /// The token's ABI, as JSON text.
+    pub fn token_abi(&self) -> &'static str {
+        abi::token()
+    }
+
+    /// The newest block that was taken over.
+    pub fn head(&self) -> BlockNumber {
+        self.shared.head()
+    }
+
+    /// The first block that can hold one of our channels.
+    pub fn start_block(&self) -> BlockNumber {
+        self.shared.config.start_block
+    }
+
+    /// Stops following and disputing, and waits for both. Payments go on as long as permits do.
+    pub async fn stop(&self) {
+        self.shared.stop.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the channel manager has failed");
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// A new name for a transition of ours.
+    pub(crate) fn writer(&self) -> Writer {
+        Writer {
+            instance: self.instance,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn head(&self) -> BlockNumber {
+        BlockNumber(self.head.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_head(&self, head: BlockNumber) {
+        self.head.store(head.0, Ordering::Relaxed);
+    }
+
+    /// Notes that the node has answered.
+    pub(crate) fn node_answered(&self) {
+        *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether anything may be sold.
+    pub(crate) fn check_selling(&self) -> Result<(), Unavailable> {
+        if self.store_stopped.load(Ordering::Relaxed) {
+            return Err(Unavailable::StoreStopped);
+        }
+        let seen = *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.elapsed() > self.config.node_timeout {
+            Err(Unavailable::NodeSilent)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The store has failed: what is in memory may be ahead of the disk, so nothing is sold until
+    /// a restart has loaded what is really kept.
+    pub(crate) fn stop_selling(&self, error: &StoreError) -> Unavailable {
+        if !self.store_stopped.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the store has failed; selling stops until the receiver is restarted");
+        }
+        Unavailable::StoreStopped
+    }
+}

@@ -1,0 +1,272 @@
+//! A payment: an offer becomes a permit, or is denied.
+
+use crate::accounts::Slot;
+use crate::manager::{ChannelManager, Shared};
+use microraiden_protocol::ledger::{Account, Payment, Refusal, ReleaseError, Spend, Standing, Transition};
+use microraiden_protocol::{
+    Address, Amount, Balance, BalanceProof, ChannelId, Price, Signature, SignatureError,
+};
+use microraiden_store::{Batch, StoreError, Ticket};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a request offers for its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// The channel that pays.
+    pub channel: ChannelId,
+    /// The cumulative balance of the proof.
+    pub balance: Balance,
+    /// The proof's signature, or why it is none.
+    pub signature: Result<Signature, SignatureError>,
+    /// What is said to be paid.
+    pub payment: Payment,
+}
+
+/// Why there is no permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// The customer's doing. With the standing if the sender has proved itself.
+    Refused(Refusal, Option<Standing>),
+    /// Ours or the world's. Nothing was charged.
+    Unavailable(Unavailable),
+}
+
+/// Why nothing is sold for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The node does not answer: a close on chain would go unseen.
+    #[error("Ethereum node is not responding")]
+    NodeSilent,
+    /// More payments wait for the disk than may.
+    #[error("too many payments are waiting; repeat the request")]
+    Busy,
+    /// The store cannot promise to keep a payment.
+    #[error("payments cannot be stored; the operator must restart the receiver")]
+    StoreStopped,
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal, None)
+    }
+}
+
+/// What a request was charged, and the account after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Who paid.
+    pub sender: Address,
+    /// The account's balance after this payment.
+    pub balance: Balance,
+    /// What this request was charged.
+    pub cost: Amount,
+    /// What the next payments can use up.
+    pub credit: Amount,
+    /// What counts at the close only.
+    pub refund: Amount,
+}
+
+/// The right to one piece of content: its payment is durable.
+///
+/// Consumed by what becomes of the request. Dropped, the payment stays spent: the client has gone,
+/// or what happened to the request is unknown.
+#[derive(Debug)]
+#[must_use = "a permit pays for content; say what became of it"]
+pub struct Permit {
+    open: OpenSpend,
+    receipt: Receipt,
+}
+
+/// A spend in flight; when dropped, it is noted that it stays spent.
+#[derive(Debug)]
+struct OpenSpend {
+    spend: Option<Spend>,
+    slot: Arc<Slot>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for OpenSpend {
+    fn drop(&mut self) {
+        if let Some(spend) = self.spend.take() {
+            self.slot.lock().finish(spend);
+        }
+    }
+}
+
+/// How often a release that found the store's queue full is tried again, a millisecond apart.
+const RELEASE_ATTEMPTS: u32 = 1_000;
+
+impl ChannelManager {
+    /// Sells one piece of content for `price`, or says why not.
+    ///
+    /// Cheap refusals first, then the signature (about 45 µs), then what only its owner may learn.
+    /// Returns when the payment is durable. Dropping the future before that leaves the payment
+    /// spent if it was taken.
+    ///
+    /// # Errors
+    /// See [`Denied`]; nothing was charged, unless the store stopped in the middle.
+    pub async fn pay(&self, offer: Offer, price: Price) -> Result<Permit, Denied> {
+        self.shared.check_selling().map_err(Denied::Unavailable)?;
+        let slot = self
+            .shared
+            .accounts
+            .get(&offer.channel)
+            .ok_or(Refusal::UnknownChannel)?;
+        let recognised = {
+            let account = slot.lock();
+            account.screen(offer.balance)?;
+            let signature = offer.signature.map_err(|_| Refusal::InvalidSignature)?;
+            let proof = BalanceProof {
+                channel: offer.channel,
+                balance: offer.balance,
+                signature,
+            };
+            account.recognise(&proof).ok_or(proof)
+        };
+        let proof = match recognised {
+            Ok(proof) => proof,
+            Err(proof) => proof
+                .verify(&self.shared.contract.scheme())
+                .map_err(|_| Refusal::InvalidSignature)?,
+        };
+        let (open, receipt, ticket) = {
+            let mut account = slot.lock();
+            let limits = self.shared.config.limits;
+            let (transition, spend) = account
+                .accept(&proof, offer.payment, price, limits, self.shared.writer())
+                .map_err(|refusal| {
+                    let standing = account.standing(&proof).filter(|_| refusal.is_after_signature());
+                    Denied::Refused(refusal, standing)
+                })?;
+            let ticket = self
+                .shared
+                .commit(&mut account, transition)
+                .map_err(Denied::Unavailable)?;
+            let receipt = Receipt::of(&account, spend.amount());
+            let open = OpenSpend {
+                spend: Some(spend),
+                slot: slot.clone(),
+                shared: self.shared.clone(),
+            };
+            (open, receipt, ticket)
+        };
+        match ticket.await {
+            Ok(()) => Ok(Permit { open, receipt }),
+            Err(error) => Err(Denied::Unavailable(self.shared.stop_selling(&error))),
+        }
+    }
+}
+
+impl Shared {
+    /// Hands a transition to the store and takes it over; the account is as it was on an error.
+    pub(crate) fn commit(
+        &self,
+        account: &mut Account,
+        transition: Transition,
+    ) -> Result<Ticket, Unavailable> {
+        let batch = Batch {
+            transitions: vec![transition.clone()],
+            ..Batch::default()
+        };
+        let ticket = self
+            .store
+            .commit(batch)
+            .map_err(|error| self.store_failed(&error))?;
+        *account = transition.into_after();
+        Ok(ticket)
+    }
+
+    /// A ticket that resolves when everything handed in before is durable.
+    pub(crate) fn barrier(&self) -> Result<Ticket, Unavailable> {
+        self.store
+            .commit(Batch::default())
+            .map_err(|error| self.store_failed(&error))
+    }
+
+    fn store_failed(&self, error: &StoreError) -> Unavailable {
+        if error.is_transient() {
+            Unavailable::Busy
+        } else {
+            self.stop_selling(error)
+        }
+    }
+}
+
+impl Permit {
+    /// Who pays, and what.
+    pub const fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// The content was delivered, or may have been: the whole payment stays spent.
+    pub fn charge(self) -> Receipt {
+        self.receipt
+    }
+
+    /// The content was metered: `cost` stays spent, the rest becomes credit. A cost above the
+    /// payment counts as the payment.
+    pub async fn charge_partly(self, cost: Amount) -> Receipt {
+        let cost = cost.min(self.receipt.cost);
+        self.give_back(cost).await
+    }
+
+    /// We failed before anything of the content was passed on: nothing is charged, and the same
+    /// proof buys again.
+    pub async fn release(self) -> Receipt {
+        self.give_back(Amount::ZERO).await
+    }
+
+    /// Keeps `cost` spent and gives the rest back. When that cannot be stored, all stays spent, and
+    /// the receipt says so.
+    async fn give_back(mut self, cost: Amount) -> Receipt {
+        for _ in 0..RELEASE_ATTEMPTS {
+            match self.try_give_back(cost) {
+                Ok(None) => break,
+                Ok(Some((receipt, ticket))) => {
+                    return match ticket.await {
+                        Ok(()) => receipt,
+                        Err(error) => {
+                            self.open.shared.stop_selling(&error);
+                            self.receipt
+                        }
+                    };
+                }
+                Err(Unavailable::Busy) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(_) => break,
+            }
+        }
+        tracing::warn!(channel = %self.open.slot.lock().channel(), "a release could not be stored; the payment stays spent");
+        self.receipt
+    }
+
+    fn try_give_back(&mut self, cost: Amount) -> Result<Option<(Receipt, Ticket)>, Unavailable> {
+        let Some(spend) = &self.open.spend else {
+            return Ok(None);
+        };
+        let mut account = self.open.slot.lock();
+        let by = self.open.shared.writer();
+        let transition = match account.spend_partly(spend, cost, by) {
+            Ok(transition) => transition,
+            Err(ReleaseError::NotOpen | ReleaseError::CostAbovePayment) => return Ok(None),
+        };
+        let ticket = self.open.shared.commit(&mut account, transition)?;
+        let receipt = Receipt::of(&account, cost);
+        drop(account);
+        self.open.spend = None;
+        Ok(Some((receipt, ticket)))
+    }
+}
+
+impl Receipt {
+    fn of(account: &Account, cost: Amount) -> Self {
+        let row = account.row();
+        Self {
+            sender: row.channel.sender,
+            balance: row.balance,
+            cost,
+            credit: row.unspent.total(),
+            refund: row.refund,
+        }
+    }
+}
