@@ -1,1 +1,14 @@
-//! Whole-system tests: sender, receiver, store and node together.
+//! What whole-system tests share: a node, a deployed contract, an upstream, and a running receiver.
+//!
+//! Everything is real: the contracts run in a real EVM, behind JSON-RPC over HTTP; the receiver
+//! keeps a real state file; requests go over sockets. Servers bind port 0 on loopback.
+
+pub mod node;
+pub mod receiver;
+pub mod upstream;
+pub mod world;
+
+pub use node::{NodeKind, TestNode};
+pub use receiver::Receiver;
+pub use upstream::Upstream;
+pub use world::World;

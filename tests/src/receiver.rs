@@ -1,0 +1,91 @@
+//! A receiver in this process: the proxy as its users run it, on a free port.
+
+use crate::world::World;
+use microraiden_protocol::Price;
+use microraiden_proxy::{Config, Route};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use url::Url;
+
+/// A running proxy that sells everything of one upstream for one price.
+#[derive(Debug)]
+pub struct Receiver {
+    address: SocketAddr,
+    shutdown: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), microraiden_proxy::RunError>>,
+}
+
+/// Following quickly, so that tests are quick.
+pub fn quick() -> microraiden_manager::Config {
+    microraiden_manager::Config {
+        poll_interval: Duration::from_millis(30),
+        dispute_retry: Duration::from_millis(500),
+        ..microraiden_manager::Config::default()
+    }
+}
+
+impl Receiver {
+    /// Starts a proxy that keeps its state in `state_file`.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start(
+        world: &World,
+        upstream: Url,
+        price: u64,
+        state_file: &Path,
+        manager: microraiden_manager::Config,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let route = Route {
+            path: "/{*rest}".to_owned(),
+            price: Price::from(price),
+            upstream,
+        };
+        let config = Config {
+            rpc: world.node.url(),
+            contract: world.contract.address(),
+            key: world.receiver.clone(),
+            state_file: state_file.to_owned(),
+            manager,
+            routes: vec![route],
+            upstream_timeout: Duration::from_secs(20),
+        };
+        let (shutdown, stopped) = oneshot::channel();
+        let stopped = async move {
+            // A dropped sender means the same.
+            let _ = stopped.await;
+        };
+        let task = tokio::spawn(microraiden_proxy::run(config, listener, stopped));
+        Self {
+            address,
+            shutdown,
+            task,
+        }
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> Url {
+        format!("http://{}{path}", self.address)
+            .parse()
+            .expect("an address makes a URL")
+    }
+
+    /// Ends it in order.
+    ///
+    /// # Panics
+    /// When it had failed.
+    pub async fn stop(self) {
+        // It may have stopped by itself; then its result tells.
+        let _ = self.shutdown.send(());
+        self.task
+            .await
+            .expect("the proxy does not panic")
+            .expect("the proxy stops in order");
+    }
+}
