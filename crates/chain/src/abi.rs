@@ -9,14 +9,18 @@ struct Artifact {
 }
 
 fn abi(artifact: &str) -> String {
-    let artifact: Artifact = serde_json::from_str(artifact).expect("the committed artifacts are JSON with an abi");
+    let artifact: Artifact =
+        serde_json::from_str(artifact).expect("the committed artifacts are JSON with an abi");
     artifact.abi.to_string()
 }
 
 /// The ABI of the channel contract.
 pub fn channels() -> &'static str {
-    static ABI: LazyLock<String> =
-        LazyLock::new(|| abi(include_str!("../../../contracts/artifacts/RaidenMicroTransferChannels.json")));
+    static ABI: LazyLock<String> = LazyLock::new(|| {
+        abi(include_str!(
+            "../../../contracts/artifacts/RaidenMicroTransferChannels.json"
+        ))
+    });
     &ABI
 }
 
@@ -33,7 +37,10 @@ mod tests {
     fn the_abis_are_lists_with_what_clients_call() {
         for (abi, function) in [(super::channels(), "cooperativeClose"), (super::token(), "mint")] {
             let entries: Vec<serde_json::Value> = serde_json::from_str(abi).unwrap();
-            assert!(entries.iter().any(|entry| entry["name"] == function), "{function}");
+            assert!(
+                entries.iter().any(|entry| entry["name"] == function),
+                "{function}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::fmt;
 use std::time::Duration;
 use url::Url;
 
@@ -70,13 +71,11 @@ impl From<reqwest::Error> for RpcError {
         if error.is_timeout() {
             return Self::Timeout;
         }
-        // The address of a node may hold a password or an access key.
         Self::Connection(error.without_url())
     }
 }
 
-/// Where requests go.
-#[derive(Debug)]
+/// Where requests go. It does not print: the address may hold a password or an access key.
 pub(crate) struct Endpoint {
     client: reqwest::Client,
     url: Url,
@@ -95,6 +94,12 @@ struct ErrorObject {
     #[serde(default)]
     message: String,
     data: Option<Value>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 impl Endpoint {

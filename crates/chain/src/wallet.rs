@@ -232,7 +232,8 @@ impl Wallet {
                 Err(ChainError::Request { source, .. }) => source,
                 Err(error) => return Err(error.into()),
             };
-            if is_known(&source) {
+            // After an answer that was lost, a nonce that is taken was taken by this transaction itself.
+            if is_known(&source) || (attempt > 1 && is_nonce_taken(&source)) {
                 return Ok(());
             }
             if is_insufficient_funds(&source) {
