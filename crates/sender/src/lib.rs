@@ -1,1 +1,30 @@
 //! The paying side: opens channels, signs balance proofs and pays for HTTP requests.
+//!
+//! In reading order:
+//!
+//! - [`Client`]: a key on a channel contract; opens channels and finds those it has;
+//! - [`Channel`]: one of them; transfers, top-ups and closes;
+//! - [`ChannelRecord`]: everything that must be remembered of a channel;
+//! - [`DepositPolicy`]: how much to lock into a channel;
+//! - [`Session`]: an HTTP client that pays when it is asked to, within [`SessionConfig`].
+//!
+//! Invariants: nothing is signed above the deposit, the price limit or the budget, whatever a
+//! server answers; a payment is repeated by the same proof, never by another; what a receiver says
+//! of a balance counts only with our own signature; locks are held only while deciding.
+
+mod channel;
+mod client;
+mod error;
+mod line;
+mod policy;
+mod session;
+
+pub use channel::{Action, Channel};
+pub use client::Client;
+pub use error::ChannelError;
+pub use line::{ChannelRecord, ChannelState};
+pub use policy::DepositPolicy;
+pub use session::{Closed, Closing, Denial, Failure, Paid, Session, SessionConfig, SessionError};
+
+pub use microraiden_chain as chain;
+pub use microraiden_protocol as protocol;

@@ -1,0 +1,60 @@
+//! Why a channel could not be opened, used or closed.
+
+use microraiden_chain::{ChainError, TransactionError};
+use microraiden_protocol::{Amount, Balance, BlockNumber, ChannelId, Deposit};
+
+/// Why an action on a channel failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// The deposit does not cover the transfer; nothing was signed.
+    #[error("channel {channel} has {remaining} left of its deposit, {needed} are needed: top it up")]
+    AboveDeposit {
+        /// The channel.
+        channel: ChannelId,
+        /// What is left of the deposit.
+        remaining: Amount,
+        /// What was to be transferred.
+        needed: Amount,
+    },
+    /// The deposit policy does not allow what a payment needs.
+    #[error("a payment of {needed} needs a larger deposit than the {allowed} allowed: raise the limits")]
+    DepositLimit {
+        /// The payment.
+        needed: Amount,
+        /// The most that a channel may hold.
+        allowed: Deposit,
+    },
+    /// The channel is closing or closed already.
+    #[error("channel {0} is closing or closed: open a new one")]
+    NotOpen(ChannelId),
+    /// The contract does not know the channel any more.
+    #[error("channel {0} does not exist on chain any more: it was settled")]
+    Gone(ChannelId),
+    /// There is nothing to settle: no close was requested.
+    #[error("no close of channel {0} was requested: close it first")]
+    NotClosing(ChannelId),
+    /// The challenge period is not over.
+    #[error("the challenge period of channel {channel} lasts until block {settle_block}, now is {now}: wait")]
+    ChallengePeriod {
+        /// The channel.
+        channel: ChannelId,
+        /// Its last block.
+        settle_block: BlockNumber,
+        /// The newest block.
+        now: BlockNumber,
+    },
+    /// The signature is not the receiver's for this close; no transaction was sent.
+    #[error("the receiver has not signed a close of channel {channel} at {balance}")]
+    ClosingSignature {
+        /// The channel.
+        channel: ChannelId,
+        /// The balance that it should have signed.
+        balance: Balance,
+    },
+    /// A transaction failed.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    /// The chain could not be asked.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}

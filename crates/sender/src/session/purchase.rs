@@ -1,0 +1,323 @@
+//! Buying one request: sign, present, and correct what a receiver proves to be wrong.
+
+use super::error::SessionError;
+use super::exchange::{Answer, Call, Presented};
+use super::payment::{Payment, Terms, Unsigned};
+use super::server::Server;
+use super::{Paid, Session, reason};
+use crate::channel::{Action, Channel};
+use crate::error::ChannelError;
+use http::StatusCode;
+use microraiden_http::{Challenge, Flag, Receipt, payment_headers};
+use microraiden_protocol::{Amount, Balance, Deposit, Price};
+use reqwest::Response;
+use tokio::sync::SemaphorePermit;
+
+/// One request on its way.
+pub(super) struct Purchase<'a> {
+    session: &'a Session,
+    server: &'a Server,
+    call: &'a Call,
+    /// A place among the requests in flight, held until there is an answer.
+    slot: SemaphorePermit<'a>,
+    price: Price,
+    /// What this request has signed away, lost payments not counted.
+    signed: Amount,
+    /// What was paid for answers that are lost.
+    lost: Amount,
+}
+
+/// Whether a refusal has told what the next payment needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Learned {
+    /// The next payment is right, as far as the receiver tells the truth.
+    Enough,
+    /// The receiver's account is moving: payments of ours are in flight.
+    OthersInFlight,
+}
+
+impl<'a> Purchase<'a> {
+    pub(super) async fn new(session: &'a Session, server: &'a Server, call: &'a Call, price: Price) -> Self {
+        Self {
+            session,
+            server,
+            call,
+            slot: server.slot().await,
+            price,
+            signed: Amount::ZERO,
+            lost: Amount::ZERO,
+        }
+    }
+
+    /// Pays until the request is served.
+    ///
+    /// # Errors
+    /// With the first limit that is reached.
+    pub(super) async fn run(mut self) -> Result<Paid, SessionError> {
+        let mut last = String::new();
+        for _ in 0..=self.session.config.max_retries {
+            let channel = self.session.channel_for(self.server, self.price).await?;
+            if !channel.record().synced {
+                match self.session.ask_balance(self.server, self.call, &channel).await? {
+                    Some(response) => return Ok(Paid::free(response)),
+                    None if !channel.record().synced => {
+                        self.replace(&channel, last)?;
+                        last = String::new();
+                        continue;
+                    }
+                    None => {}
+                }
+            }
+            let payment = self.sign(&channel, &last).await?;
+            let states = self.server.known().states_payments.then_some(payment.pays);
+            let headers = payment_headers(self.session.contract(), &payment.proof, states);
+            let Presented { answer, repeated } = self
+                .session
+                .present(self.call, channel.id(), payment.pays, &headers)
+                .await?;
+            match answer {
+                Answer::Response(response) => return Ok(self.finish(payment, response)),
+                Answer::Challenge(challenge) => {
+                    last = reason(&challenge);
+                    let learned = self.correct(&channel, payment, &challenge, repeated)?;
+                    if learned == Learned::OthersInFlight {
+                        self.be_alone(&channel).await;
+                    }
+                }
+            }
+        }
+        Err(SessionError::Refusals {
+            signed: self.signed,
+            reason: last,
+        })
+    }
+
+    /// Signs the next payment, topping the channel up when it must be.
+    async fn sign(&mut self, channel: &Channel, last: &str) -> Result<Payment, SessionError> {
+        loop {
+            let session = self.session;
+            let allowance = Amount::from(session.config.max_price)
+                .checked_sub(self.signed)
+                .unwrap_or_default();
+            let terms = Terms {
+                price: self.price,
+                states_payments: self.server.known().states_payments,
+                allowance,
+                budget: &session.budget,
+            };
+            match Payment::sign(channel, &terms) {
+                Ok(payment) => {
+                    self.signed = self.signed.checked_add(payment.exposure).unwrap_or(Amount::MAX);
+                    return Ok(payment);
+                }
+                Err(Unsigned::Deposit(shortfall)) => {
+                    session.top_up(self.server, channel, shortfall.needed).await?;
+                }
+                Err(Unsigned::Allowance) => {
+                    return Err(SessionError::Refusals {
+                        signed: self.signed,
+                        reason: last.to_owned(),
+                    });
+                }
+                Err(Unsigned::Closing) => return Err(ChannelError::NotOpen(channel.id()).into()),
+                Err(Unsigned::Budget(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// What the receiver proves is of use only when nothing else is in flight: waits for that, and
+    /// has the balance asked for again.
+    async fn be_alone(&mut self, channel: &Channel) {
+        drop(self.slot.split(self.slot.num_permits()));
+        self.slot = self.server.alone().await;
+        channel.line().record.synced = false;
+    }
+
+    /// Any answer but a 402. Without a receipt, a receiver of 2018 may have charged all the same.
+    fn finish(self, payment: Payment, response: Response) -> Paid {
+        let ours = payment.proof.channel.sender;
+        let receipt = Receipt::read(response.headers())
+            .inspect_err(|error| tracing::warn!(%error, "the receipt cannot be read"))
+            .ok()
+            .flatten()
+            .filter(|receipt| receipt.sender == ours);
+        let mut known = self.server.known();
+        let charged_silently = !known.states_payments
+            && !matches!(
+                response.status(),
+                StatusCode::CONFLICT
+                    | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+            );
+        let channel = Some(payment.proof.channel);
+        let balance = Some(payment.proof.balance);
+        let cost = if receipt.is_some() || charged_silently {
+            known.remember_price(self.call, Some(self.price));
+            payment.served(receipt.as_ref())
+        } else {
+            // Free by now, or refused before anybody looked at the payment: it counts as unanswered.
+            known.remember_price(self.call, None);
+            Amount::ZERO
+        };
+        Paid {
+            response,
+            cost,
+            lost: self.lost,
+            channel,
+            balance,
+        }
+    }
+
+    /// A refused payment: learns from what the receiver proves, or gives up.
+    fn correct(
+        &mut self,
+        channel: &Channel,
+        payment: Payment,
+        challenge: &Challenge,
+        repeated: bool,
+    ) -> Result<Learned, SessionError> {
+        let old_price = self.price;
+        self.price = self.session.check(self.server, challenge)?;
+        let standing = channel.proven(challenge);
+        let top = payment.proof.balance;
+        let told = |balance: Balance| standing.is_some_and(|standing| standing.balance == balance);
+        let code = challenge.error_code();
+        let sold = code == Some("already-spent") || (!top.is_zero() && told(top));
+        if challenge.flag == Some(Flag::NonexistingChannel) {
+            payment.refused(None);
+            self.replace(channel, reason(challenge))?;
+            return Ok(Learned::Enough);
+        }
+        if sold && (repeated || payment.resent) {
+            // An earlier sending was accepted, and its answer never came.
+            let lost = payment.lost(standing);
+            tracing::warn!(channel = %channel.id(), %lost, "the answer to a payment is lost");
+            self.lost = self.lost.checked_add(lost).unwrap_or(Amount::MAX);
+            self.signed = Amount::ZERO;
+            return Ok(Learned::Enough);
+        }
+        if !top.is_zero() && told(top) {
+            return Err(SessionError::Kept(top));
+        }
+        if standing.is_some_and(|standing| standing.balance > top) {
+            // Another program has paid with this key: what was signed here lies below.
+            payment.refused(standing);
+            self.signed = Amount::ZERO;
+            return Ok(Learned::Enough);
+        }
+        let corrigible =
+            matches!(challenge.flag, None | Some(Flag::InvalidAmount)) || code == Some("decreasing-balance");
+        if !corrigible || (standing.is_none() && self.price == old_price) {
+            return Err(SessionError::Refused {
+                reason: reason(challenge),
+            });
+        }
+        Ok(payment.refused(standing))
+    }
+
+    /// Lets go of a channel that the receiver does not know. One that was opened for it just now
+    /// is not replaced: the next would fare no better.
+    fn replace(&self, channel: &Channel, reason: String) -> Result<(), SessionError> {
+        let opened_here = channel
+            .transactions()
+            .iter()
+            .any(|(action, _)| *action == Action::Open);
+        if opened_here && channel.record().served.is_zero() {
+            return Err(SessionError::Refused { reason });
+        }
+        tracing::warn!(channel = %channel.id(), reason, "the receiver does not know the channel; taking another");
+        let mut known = self.server.known();
+        if known
+            .channel
+            .as_ref()
+            .is_some_and(|used| used.id() == channel.id())
+        {
+            known.channel = None;
+            known.accepted = false;
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    /// The channel that pays at a server: the one in use, or one found on chain, or a new one.
+    async fn channel_for(&self, server: &Server, price: Price) -> Result<Channel, SessionError> {
+        if let Some(channel) = &server.known().channel {
+            return Ok(channel.clone());
+        }
+        // One at a time: the channel of one server is not used for another.
+        let mut claimed = self.claimed.lock().await;
+        let receiver = {
+            let known = server.known();
+            if let Some(channel) = &known.channel {
+                return Ok(channel.clone());
+            }
+            known.receiver.expect("every price was read from a challenge")
+        };
+        let (needed, left) = (Amount::from(price), self.budget.left());
+        if needed > left {
+            return Err(SessionError::Budget { needed, left });
+        }
+        let channel = self
+            .client
+            .suitable(receiver, needed, &self.config.deposits, left, |id| {
+                !claimed.contains(id)
+            })
+            .await?;
+        claimed.insert(channel.id());
+        let mut known = server.known();
+        known.channel = Some(channel.clone());
+        known.accepted = false;
+        Ok(channel)
+    }
+
+    /// Asks the receiver for its balance by a proof for nothing. Gives the response if there was
+    /// one instead; afterwards the channel is synced unless the receiver does not know it.
+    pub(super) async fn ask_balance(
+        &self,
+        server: &Server,
+        call: &Call,
+        channel: &Channel,
+    ) -> Result<Option<Response>, SessionError> {
+        let core = channel.core();
+        let scheme = core.contract.scheme();
+        let nothing = scheme.sign_balance_proof(&core.key, channel.id(), Balance::ZERO);
+        let states = server.known().states_payments.then_some(Amount::ZERO);
+        let headers = payment_headers(self.contract(), &nothing, states);
+        let presented = self.present(call, channel.id(), Amount::ZERO, &headers).await?;
+        let challenge = match presented.answer {
+            Answer::Response(response) => return Ok(Some(response)),
+            Answer::Challenge(challenge) => challenge,
+        };
+        self.check(server, &challenge)?;
+        if challenge.flag == Some(Flag::NonexistingChannel) {
+            return Ok(None);
+        }
+        let standing = channel.proven(&challenge).ok_or_else(|| SessionError::Unproven {
+            reason: reason(&challenge),
+        })?;
+        channel.line().adopt(&standing);
+        Ok(None)
+    }
+
+    /// Makes room for a payment that raises the balance by `needed`.
+    async fn top_up(&self, server: &Server, channel: &Channel, needed: Amount) -> Result<(), SessionError> {
+        let _one_at_a_time = self.claimed.lock().await;
+        let (deposit, remaining) = (channel.deposit(), channel.remaining());
+        if remaining >= needed {
+            return Ok(());
+        }
+        let left = self.budget.left();
+        let policy = &self.config.deposits;
+        let added = policy
+            .top_up(needed, deposit, remaining, left)
+            .ok_or(ChannelError::DepositLimit {
+                needed,
+                allowed: policy.max_deposit.min(Deposit::new(left.base_units())),
+            })?;
+        channel.topup(added).await?;
+        server.known().accepted = false;
+        Ok(())
+    }
+}
