@@ -1,2 +1,76 @@
-//! The program `microraiden`.
-fn main() {}
+//! The program `microraiden`: arguments, files and composition; the parts live in the libraries.
+
+mod amounts;
+mod args;
+mod demo;
+mod devchain;
+mod get;
+mod keys;
+mod proxy;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// An error with its causes, for a person; the program ends with status 1.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(cli.command.default_log()));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&error),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Devchain(args) => devchain::run(args).await,
+            Command::Proxy(args) => proxy::run(args).await,
+            Command::Get(args) => get::run(args).await,
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&*error),
+    }
+}
+
+/// Prints an error and what caused it.
+fn report(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("error: {error}");
+    let mut source = error.source();
+    let mut printed = error.to_string();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        // A transparent error repeats the one below it.
+        if text != printed {
+            eprintln!("  because: {text}");
+        }
+        printed = text;
+        source = cause.source();
+    }
+    ExitCode::FAILURE
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be handled");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -210,6 +210,8 @@ fn awaits_confirmation(challenge: &Challenge) -> bool {
         Some(Flag::NonexistingChannel) => challenge
             .error_code()
             .is_none_or(|code| !DEAD_CHANNEL.contains(&code)),
+        // Nothing is signed above the deposit here, so the receiver has not seen a top-up yet.
+        Some(Flag::InvalidBalanceProof) => challenge.error_code() == Some("above-deposit"),
         _ => false,
     }
 }

@@ -1,0 +1,210 @@
+//! `microraiden demo`: the whole path with real parts, in one process.
+//!
+//! A development chain, the contracts, an upstream server, the proxy, and a sender that opens a
+//! channel, pays, tops up, pays on and closes; then the check that the money adds up.
+
+mod content;
+mod report;
+mod stage;
+
+use crate::args::DemoArgs;
+use crate::{Failure, interrupted};
+use indicatif::{ProgressBar, ProgressStyle};
+use microraiden_protocol::{Amount, Deposit, Price};
+use microraiden_sender::{Closing, Session};
+use report::{Gas, Holdings, Latency, Report, Sold, Token};
+use stage::Stage;
+use std::time::{Duration, Instant};
+
+/// What is sold, for how many thousandths of a token.
+pub(crate) const RESOURCES: [(&str, u64); 3] = [("/echofix/hello", 5), ("/fortune", 2), ("/teapot", 3)];
+
+/// How many requests are paid after the top-up, as a part of those before.
+const MORE: u32 = 4;
+
+/// Runs the demo; stays up unless `--exit` is given.
+pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let progress = Progress::new();
+    progress.say("starting the chain and deploying the contracts");
+    let stage = Stage::set(args.rpc_provider.as_ref(), args.port).await?;
+    let result = present(&stage, &args, begin, &progress).await;
+    let struck = stage.strike().await;
+    result.and(struck)
+}
+
+/// Plays, prints and checks; then waits, unless `--exit` is given.
+async fn present(stage: &Stage, args: &DemoArgs, begin: Instant, progress: &Progress) -> Result<(), Failure> {
+    let report = play(stage, args, begin, progress).await?;
+    progress.done();
+    report.check()?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{}", report.table());
+    }
+    if !args.exit {
+        eprintln!("{}", stage.by_hand()?);
+        interrupted().await;
+    }
+    Ok(())
+}
+
+/// The sender's part.
+async fn play(
+    stage: &Stage,
+    args: &DemoArgs,
+    begin: Instant,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    let before = holdings(stage).await?;
+    let first = args.payments;
+    let second = first.div_ceil(MORE);
+    let (deposit, top_up) = (
+        sum_of_prices(stage, 0..first)?,
+        sum_of_prices(stage, first..first + second)?,
+    );
+
+    progress.say("opening a channel");
+    let client = stage.client();
+    let deposit = Deposit::new(deposit.base_units());
+    let channel = client.open_channel(stage.receiver, deposit).await?;
+    let session = Session::new(client, stage.session_config(deposit, top_up)?)?;
+
+    let mut times = Vec::new();
+    let mut paid = Amount::ZERO;
+    let mut sold = RESOURCES.map(|(resource, _)| Sold {
+        resource,
+        price: stage.price(resource),
+        requests: 0,
+    });
+    let mut first_paid_after = None;
+    progress.start(u64::from(first + second));
+    for request in 0..first + second {
+        if request == first {
+            progress.note("topping the channel up");
+            channel.topup(top_up).await?;
+        }
+        let row = &mut sold[request as usize % RESOURCES.len()];
+        let sent = Instant::now();
+        let answer = session.get(stage.url(row.resource)?).await?;
+        let status = answer.response.status();
+        if status.is_server_error() || status.as_u16() == 402 {
+            return Err(format!("{} answered {status}", row.resource).into());
+        }
+        answer.response.bytes().await?;
+        times.push(sent.elapsed());
+        first_paid_after.get_or_insert_with(|| begin.elapsed());
+        row.requests += 1;
+        paid = paid
+            .checked_add(answer.cost)
+            .ok_or("the costs are larger than any token has")?;
+        progress.step();
+    }
+
+    progress.note("closing the channel");
+    for closed in session.close().await? {
+        if let Closing::Uncooperative { denial } = closed.closing {
+            return Err(format!("the receiver did not agree to the close: {denial}").into());
+        }
+    }
+    let gas = channel
+        .transactions()
+        .iter()
+        .map(|(action, receipts)| Gas::of(*action, receipts))
+        .collect();
+    let after = holdings(stage).await?;
+    let token = stage.contract.token();
+    Ok(Report {
+        chain_id: stage.contract.node().chain_id(),
+        node: if args.rpc_provider.is_some() {
+            "external"
+        } else {
+            "embedded"
+        }
+        .to_owned(),
+        contract: stage.contract.address().to_checksum(None),
+        token: Token {
+            symbol: token.symbol.clone(),
+            decimals: token.decimals,
+        },
+        deposit,
+        top_up,
+        payments: times.len().try_into()?,
+        sold: sold.into(),
+        paid,
+        before,
+        after,
+        gas,
+        first_paid_after_ms: first_paid_after.unwrap_or(Duration::ZERO).as_secs_f64() * 1000.0,
+        request_ms: Latency::of(times),
+    })
+}
+
+/// What these requests cost, in order.
+fn sum_of_prices(stage: &Stage, requests: std::ops::Range<u32>) -> Result<Amount, Failure> {
+    let mut sum = Amount::ZERO;
+    for request in requests {
+        let (resource, _) = RESOURCES[request as usize % RESOURCES.len()];
+        sum = sum
+            .checked_add(stage.price(resource))
+            .ok_or("the prices are larger than any token has")?;
+    }
+    Ok(sum)
+}
+
+async fn holdings(stage: &Stage) -> Result<Holdings, Failure> {
+    Ok(Holdings {
+        sender: stage.contract.token_balance(stage.sender.address()).await?,
+        receiver: stage.contract.token_balance(stage.receiver).await?,
+        contract: stage.contract.token_balance(stage.contract.address()).await?,
+    })
+}
+
+/// Progress on standard error: a bar on a terminal, nothing otherwise.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new() -> Self {
+        let style =
+            ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new_spinner().with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// What is going on now.
+    fn say(&self, text: &'static str) {
+        self.0.set_message(text);
+    }
+
+    /// Begins to count.
+    fn start(&self, payments: u64) {
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests paid, {per_sec}  {msg}");
+        self.0
+            .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.0.set_length(payments);
+        self.0.set_message("");
+    }
+
+    fn note(&self, text: &'static str) {
+        self.0.set_message(text);
+    }
+
+    fn step(&self) {
+        self.0.set_message("");
+        self.0.inc(1);
+    }
+
+    fn done(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// The price in base units of a number of thousandths of a token.
+fn thousandths(amount: u64, decimals: u8) -> Result<Price, Failure> {
+    let base = 10u64
+        .checked_pow(u32::from(decimals).saturating_sub(3))
+        .and_then(|unit| unit.checked_mul(amount));
+    Ok(base.ok_or("the token has too many decimals")?.into())
+}

@@ -1,0 +1,69 @@
+//! `microraiden proxy`: arguments become a configuration, which the proxy runs.
+
+use crate::args::ProxyArgs;
+use crate::{Failure, amounts, interrupted, keys};
+use microraiden_chain::{Contract, Node};
+use microraiden_protocol::{BlockNumber, Price};
+use microraiden_proxy::{Config, Route};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Chains whose tokens are worth nothing: development chains and the public test networks.
+const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
+
+/// The contract is unaudited; real tokens only for those who say that they know.
+pub(crate) fn check_play_money(chain_id: u64, accepted: bool) -> Result<(), Failure> {
+    if accepted || PLAY_MONEY_CHAINS.contains(&chain_id) {
+        return Ok(());
+    }
+    Err(format!(
+        "chain {chain_id} is no known test network, and the channel contract is unaudited; \
+         add --unaudited-real-money if you accept to lose what you put in"
+    )
+    .into())
+}
+
+/// Runs until interrupted.
+pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
+    let key = keys::load(
+        &args.chain.private_key,
+        args.chain.private_key_password_file.as_deref(),
+    )?;
+    let node = Node::connect(&args.chain.rpc_provider).await?;
+    check_play_money(node.chain_id(), args.unaudited_real_money)?;
+    let contract = Contract::at(node, args.chain.channel_manager_address).await?;
+    let token = contract.token();
+    let price = Price::new(amounts::parse(&args.price, &token.symbol, token.decimals)?.base_units());
+    let route = |path: &str| Route {
+        path: path.to_owned(),
+        price,
+        upstream: args.upstream.clone(),
+    };
+    let routes = match &args.path {
+        Some(path) => vec![route(path)],
+        None => vec![route("/"), route("/{*rest}")],
+    };
+    let listener = TcpListener::bind(SocketAddr::new(args.host, args.port)).await?;
+    let address = listener.local_addr()?;
+    tracing::info!(receiver = %key.address(), price = %amounts::format(price, &token.symbol, token.decimals), upstream = %args.upstream, "starting");
+    // The one line on standard output, for programs: where it listens.
+    println!("http://{address}");
+    let config = Config {
+        rpc: args.chain.rpc_provider,
+        contract: args.chain.channel_manager_address,
+        key,
+        state_file: args.state_file,
+        manager: microraiden_manager::Config {
+            n_confirmations: args.confirmations,
+            start_block: BlockNumber(args.start_block),
+            poll_interval: Duration::from_millis(args.poll_interval),
+            ..microraiden_manager::Config::default()
+        },
+        routes,
+        upstream_timeout: Duration::from_secs(60),
+    };
+    microraiden_proxy::run(config, listener, interrupted()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
