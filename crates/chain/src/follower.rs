@@ -73,7 +73,7 @@ impl Follower {
         self.known.back().copied()
     }
 
-    /// Whether the last poll has reached the newest block of the node.
+    /// Whether all blocks up to the newest one of the node were read, as of the last poll.
     pub fn caught_up(&self) -> bool {
         self.caught_up
     }
@@ -88,10 +88,7 @@ impl Follower {
     pub async fn poll(&mut self) -> Result<Option<ChainUpdate>, ChainError> {
         for _ in 0..ATTEMPTS {
             match self.look().await {
-                Ok(None) => {
-                    self.caught_up = true;
-                    return Ok(None);
-                }
+                Ok(None) => return Ok(None),
                 Ok(Some(look)) => {
                     self.take(&look);
                     return Ok(Some(look.update));
@@ -119,6 +116,7 @@ impl Follower {
     async fn look(&mut self) -> Result<Option<Look>, Interrupted> {
         let latest = self.contract.node().latest().await?;
         if self.head() == Some(latest) {
+            self.caught_up = true;
             return Ok(None);
         }
         // What lies above the node's newest block is unknown to it, not gone.
@@ -128,6 +126,7 @@ impl Follower {
         let fork = kept.checked_sub(1).map(|last| self.known[last]);
         let from = fork.map_or(self.start_block, |fork| fork.number.saturating_add(1));
         if is_late || from > latest.number {
+            self.caught_up |= self.known.is_empty();
             return Ok(None);
         }
         let rewind_to = (kept < self.known.len())
@@ -191,7 +190,10 @@ impl Follower {
             match self.contract.events_in(self.party, block).await {
                 Ok(found) => events.extend(found),
                 // The node, or another one behind the same address, does not have this block.
-                Err(error) if is_refusal(&error) => return Err(Interrupted::Changed),
+                Err(error) if is_refusal(&error) => {
+                    tracing::warn!(%error, block = number, "the node does not give the logs of its own block");
+                    return Err(Interrupted::Changed);
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -316,11 +316,13 @@ impl Wallet {
 
     /// Plays the transaction again in its block; at best a guess, when the block held others of the same channel.
     async fn why_reverted(&self, call: &Call, gas: u64, receipt: &RpcReceipt) -> Revert {
+        if receipt.gas_used.to::<u64>() == gas {
+            return Revert::without_data("out of gas");
+        }
         let block = BlockNumber(receipt.block_number.to());
         match self.node().call(call, At::Block(block)).await {
             Ok(Err(revert)) => revert,
-            _ if receipt.gas_used.to::<u64>() == gas => Revert::without_data("out of gas"),
-            _ => Revert::without_data("the reason is gone"),
+            _ => Revert::without_data("the reason cannot be found any more"),
         }
     }
 

@@ -46,7 +46,7 @@ async fn a_chain_that_numbers_blocks_in_two_ways_is_refused() {
     chain.mine(5);
     let error = node.check_block_numbers().await.unwrap_err();
     assert!(
-        error.to_string().contains("see block number 255 in block 5"),
+        error.to_string().contains("see block number 255 in block 3"),
         "{error}"
     );
     assert!(!error.is_transient());
