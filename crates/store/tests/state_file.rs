@@ -93,6 +93,33 @@ fn dropping_a_store_finishes_what_was_handed_in() {
 }
 
 #[test]
+fn the_log_does_not_grow_without_end() {
+    let file = StateFile::new();
+    let store = file.open().unwrap();
+    let mut channels: Vec<_> = (2..1002).map(Channel::new).collect();
+    let transitions = channels.iter_mut().map(|channel| channel.open(7)).collect();
+    let opened = Batch {
+        transitions,
+        ..Batch::default()
+    };
+    commit(&store, opened).unwrap();
+    let log = file.path.with_file_name("state-wal");
+    let mut size_after = |rounds: usize| {
+        for _ in 0..rounds {
+            let transitions = channels.iter_mut().map(Channel::touch).collect();
+            let batch = Batch {
+                transitions,
+                ..Batch::default()
+            };
+            commit(&store, batch).unwrap();
+        }
+        fs::metadata(&log).unwrap().len()
+    };
+    let (early, late) = (size_after(20), size_after(60));
+    assert!(late < 2 * early, "the log grew from {early} to {late} bytes");
+}
+
+#[test]
 fn a_state_file_is_used_by_one_at_a_time() {
     let file = StateFile::new();
     let link = file.path.with_file_name("link");
@@ -387,7 +414,7 @@ fn the_schema_refuses_what_no_ledger_writes() {
         );
     }
     // The same statements pass when they make sense.
-    let set = format!("{challenge}, requested_at = 5, settle_block = 6, closing_at = '{five}', version = 9");
+    let set = format!("{challenge}, requested_at = 5, settle_block = 6, closing_at = balance, version = 9");
     let changed = database.execute(&format!("UPDATE accounts SET {set}"), []);
     assert_eq!(changed, Ok(1));
     drop(database);

@@ -32,7 +32,7 @@ pub(super) fn claim(path: &Path) -> Result<StateFile, OpenError> {
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path }),
         Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
     }
-    for suffix in ["", "-wal", "-shm"] {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
         check_private(&beside(&path, suffix))?;
     }
     Ok(StateFile { path, lock })

@@ -32,7 +32,9 @@ CREATE TABLE accounts (
     sent_withdrawals    TEXT NOT NULL,
 
     -- What the chain says.
-    phase               TEXT NOT NULL CHECK (phase IN ('pending', 'open', 'challenged', 'settled')),
+    -- Not a list: for each row written, SQLite would build a table of a list.
+    phase               TEXT NOT NULL
+        CHECK (phase = 'pending' OR phase = 'open' OR phase = 'challenged' OR phase = 'settled'),
     requested_at        INTEGER CHECK (requested_at >= 0),
     settle_block        INTEGER CHECK (settle_block >= requested_at),
     closing_balance     TEXT CHECK (length(closing_balance) = 58 AND closing_balance NOT GLOB '*[^0-9]*'),
