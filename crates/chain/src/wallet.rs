@@ -236,14 +236,12 @@ impl Wallet {
             if is_known(&source) || (attempt > 1 && is_nonce_taken(&source)) {
                 return Ok(());
             }
-            if is_insufficient_funds(&source) {
-                return Err(self.insufficient_funds(&source));
-            }
-            if !source.is_transient() {
-                return Err(TransactionError::Refused { transaction, source });
-            }
-            if attempt == ATTEMPTS {
-                return Err(TransactionError::Unanswered { transaction, source });
+            match (source.is_transient(), attempt) {
+                (true, ..ATTEMPTS) => {}
+                (false, 1) if is_insufficient_funds(&source) => return Err(self.insufficient_funds(&source)),
+                (false, 1) => return Err(TransactionError::Refused { transaction, source }),
+                // Whatever is said now, the node may have taken it before.
+                _ => return Err(TransactionError::Unanswered { transaction, source }),
             }
             attempt += 1;
             sleep(ATTEMPT_DELAY).await;
@@ -267,8 +265,8 @@ impl Wallet {
                 match self.receipt(*hash).await {
                     Ok(Some(receipt)) => return Ok(receipt),
                     Ok(None) => {}
-                    Err(error) if error.is_transient() => tracing::debug!(%error, "no receipt for now"),
-                    Err(error) => return Err(error.into()),
+                    // It was sent: no trouble with the node ends the waiting before its time.
+                    Err(error) => tracing::debug!(%error, "no receipt for now"),
                 }
             }
             if started.elapsed() >= options.receipt_timeout {
