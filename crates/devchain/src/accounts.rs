@@ -27,7 +27,7 @@ const fn account(address: Address, secret_key: B256) -> DevAccount {
 }
 
 /// The first ten accounts of the mnemonic "test test test test test test test test test test test junk".
-pub(crate) const ACCOUNTS: [DevAccount; 10] = [
+pub const ACCOUNTS: [DevAccount; 10] = [
     account(
         address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
         b256!("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"),

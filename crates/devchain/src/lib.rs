@@ -21,7 +21,7 @@ mod config;
 mod node;
 mod rpc;
 
-pub use accounts::DevAccount;
+pub use accounts::{ACCOUNTS, DevAccount};
 pub use chain::ReorganiseError;
 pub use config::{Config, Mining};
 pub use node::{DevChain, StartError};
