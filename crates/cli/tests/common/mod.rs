@@ -1,0 +1,94 @@
+//! Running the built program as its users do.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// A process of the program; killed when dropped.
+pub struct Program {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+/// How long anything may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Program {
+    /// Starts the program; its standard output and error are read as lines, in no fixed order.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_microraiden"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (sender, lines) = channel();
+        let outputs: [Box<dyn std::io::Read + Send>; 2] = [
+            Box::new(child.stdout.take().expect("piped")),
+            Box::new(child.stderr.take().expect("piped")),
+        ];
+        for output in outputs {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    // The test may have stopped listening.
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    /// Reads on until a line that `wanted` takes; gives what it made of it.
+    pub fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
+        let begin = Instant::now();
+        let mut seen = String::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
+                Ok(line) => match wanted(&line) {
+                    Some(found) => return found,
+                    None => seen += &format!("{line}\n"),
+                },
+                Err(RecvTimeoutError::Timeout) => panic!("no {what} in time:\n{seen}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the program ended without {what}:\n{seen}"),
+            }
+        }
+    }
+
+    /// SIGKILL: nothing can be saved or said any more.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the process is there");
+        let status = self.child.wait().expect("it has ended");
+        assert!(!status.success(), "it had ended by itself");
+    }
+
+    /// Sends a signal by name and waits for the end; whether it ended well.
+    pub fn signal(mut self, name: &str) -> bool {
+        let command = format!("kill -{name} {}", self.child.id());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &command])
+                .status()
+                .expect("sh runs")
+                .success()
+        );
+        let begin = Instant::now();
+        loop {
+            match self.child.try_wait().expect("it can be waited for") {
+                Some(status) => return status.success(),
+                None => assert!(begin.elapsed() < PATIENCE, "it does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
