@@ -41,7 +41,8 @@ impl Account {
     /// sold for `price`.
     ///
     /// Gives the transition to commit and the spend that names what was sold. The content may
-    /// leave only after the transition is durable.
+    /// leave only after the transition is durable. A proof that is public on the chain buys nothing,
+    /// even where its units were released: whoever presents it need not be the sender.
     ///
     /// # Errors
     /// With the first refusal that applies; nothing has changed.
@@ -60,7 +61,7 @@ impl Account {
         let top = proof.balance();
         self.screen(top)?;
         let paid = self.paid(proof, payment, price)?;
-        if top <= self.row.balance && !self.row.unspent.contains(top) {
+        if self.is_public(top) || (top <= self.row.balance && !self.row.unspent.contains(top)) {
             return Err(Refusal::AlreadySpent);
         }
         if paid != price.into() {
@@ -108,7 +109,9 @@ impl Account {
             .balance()
             .checked_sub(price)
             .and_then(|below| below.checked_add(Amount::from(1)));
-        !price.is_zero() && first.is_some_and(|first| self.row.unspent.contains_all(first, proof.balance()))
+        !price.is_zero()
+            && !self.is_public(proof.balance())
+            && first.is_some_and(|first| self.row.unspent.contains_all(first, proof.balance()))
     }
 
     fn sell(
@@ -122,11 +125,12 @@ impl Account {
         let spend = Spend {
             channel: *self.channel(),
             number: self.row.spends,
+            writer: by,
             units,
         };
         let transition = self.change(by, |after| {
             after.row.spends += 1;
-            after.open_spends.push(spend.number);
+            after.open_spends.push(spend.name());
             after.row.unspent = unspent;
             after.row.balance = after.row.balance.max(proof.balance());
             after.row.keep_proof(StoredProof {

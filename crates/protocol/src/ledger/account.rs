@@ -118,7 +118,7 @@ pub struct CorruptRow {
 pub struct Account {
     pub(super) row: AccountRow,
     /// Spends whose requests are in flight here. Lost with the process, and they stay spent.
-    pub(super) open_spends: Vec<u64>,
+    pub(super) open_spends: Vec<(u64, Writer)>,
 }
 
 /// A change of one account that the ledger allows; made only by the ledger.
@@ -201,6 +201,26 @@ impl Account {
                 open_spends: Vec::new(),
             }),
         }
+    }
+
+    /// Takes a row of this account back from a store, where another instance may have written since.
+    ///
+    /// What is in flight here stays open, and can still be released; unless the row is no successor
+    /// of this state: then the store has lost it, and everything in flight stays spent.
+    ///
+    /// # Errors
+    /// As [`from_row`](Self::from_row).
+    ///
+    /// # Panics
+    /// When the row is another channel's.
+    pub fn reload(&self, row: AccountRow) -> Result<Self, CorruptRow> {
+        assert_eq!(row.channel, self.row.channel, "a row replaces its own channel's");
+        let mut account = Self::from_row(row)?;
+        let (known, found) = (self.row.version, account.row.version);
+        if found == known || found.number > known.number {
+            account.open_spends.clone_from(&self.open_spends);
+        }
+        Ok(account)
     }
 
     /// The state as a store keeps it.
@@ -300,15 +320,19 @@ impl Account {
             .then(|| VerifiedProof::seen_before(*proof))
     }
 
-    /// What the sender that made this proof may know.
-    ///
-    /// `None` for a proof at exactly a balance that we withdrew: it is public on the chain, and
-    /// whoever presents it need not be the sender.
+    /// Whether a proof of ours at exactly this balance went to the chain, by a withdrawal or a
+    /// dispute: whoever presents it need not be the sender.
+    pub fn is_public(&self, balance: Balance) -> bool {
+        let row = &self.row;
+        row.facts.withdrawals.contains(&balance)
+            || row.sent_withdrawals.contains(&balance)
+            || row.promise.as_ref().and_then(Promise::dispute) == Some(balance)
+    }
+
+    /// What the sender that made this proof may know; `None` for a proof that is
+    /// [public](Self::is_public).
     pub fn standing(&self, proof: &VerifiedProof) -> Option<Standing> {
-        let balance = proof.balance();
-        let public =
-            self.row.facts.withdrawals.contains(&balance) || self.row.sent_withdrawals.contains(&balance);
-        if *proof.channel() != self.row.channel || public {
+        if *proof.channel() != self.row.channel || self.is_public(proof.balance()) {
             return None;
         }
         Some(Standing {
@@ -374,7 +398,13 @@ impl AccountRow {
 
     /// Keeps the best proof at or below each lower deposit level, those of a dispute or a
     /// withdrawal of ours, and the last one.
+    ///
+    /// While the deposit does not cover the balance, all are kept: the chain is being reorganised,
+    /// and any of them may be the best that the deposit covers in the end.
     pub(super) fn prune_proofs(&mut self) {
+        if self.balance > self.facts.deposit.limit() {
+            return;
+        }
         let best_below = |limit: Balance| {
             self.proofs
                 .partition_point(|stored| stored.balance <= limit)
@@ -395,7 +425,12 @@ impl AccountRow {
         });
     }
 
+    /// The first invariant that does not hold.
     fn violation(&self) -> Option<&'static str> {
+        let closing = self.promise.as_ref().and_then(Promise::closing);
+        let dispute = self.promise.as_ref().and_then(Promise::dispute);
+        let is_stored = |balance| self.proofs.iter().any(|proof| proof.balance == balance);
+        let highest_proof = self.proofs.last().map_or(Balance::ZERO, |proof| proof.balance);
         let rules = [
             (self.spent().is_some(), "spent must not be negative"),
             (
@@ -410,35 +445,32 @@ impl AccountRow {
                 self.proofs.is_sorted_by(|low, high| low.balance < high.balance),
                 "proofs are in order",
             ),
+            (highest_proof == self.balance, "the last proof is for the balance"),
+            (!is_stored(Balance::ZERO), "a proof for nothing is not stored"),
             (
-                self.proofs.last().map_or(Balance::ZERO, |proof| proof.balance) == self.balance,
-                "the last proof is for the balance",
-            ),
-            (
-                self.proofs.first().is_none_or(|proof| !proof.balance.is_zero()),
-                "a proof for nothing is not stored",
-            ),
-            (
-                self.promise
-                    .as_ref()
-                    .and_then(Promise::closing)
-                    .is_none_or(|closing| closing.at <= self.balance),
+                closing.is_none_or(|closing| closing.at <= self.balance),
                 "a promised close is not above the balance",
             ),
             (
-                self.promise
-                    .as_ref()
-                    .and_then(Promise::dispute)
-                    .is_none_or(|balance| balance <= self.balance),
-                "a dispute is not above the balance",
+                closing.is_none_or(|closing| self.spent() <= Some(closing.at)),
+                "a promised close is not below what was sold",
             ),
+            (
+                closing.is_none_or(|closing| self.withdrawing() <= closing.at),
+                "a promised close is not below a withdrawal of ours",
+            ),
+            (dispute.is_none_or(is_stored), "the proof of a dispute is stored"),
             (
                 self.sent_withdrawals.is_sorted_by(|low, high| low < high),
                 "withdrawals of ours are in order",
             ),
             (
-                self.withdrawing() <= self.balance,
-                "a withdrawal of ours is not above the balance",
+                self.sent_withdrawals.last().is_none_or(|at| is_stored(*at)),
+                "the proof of the last withdrawal of ours is stored",
+            ),
+            (
+                self.facts.withdrawals.is_sorted() && self.facts.lower_deposits.is_sorted(),
+                "withdrawals and deposit levels on chain are in order",
             ),
             (self.version.number > 0, "versions count from 1"),
         ];

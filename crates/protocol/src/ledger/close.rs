@@ -23,7 +23,7 @@ impl Account {
     ///
     /// Allowed from what was sold (or withdrawn) up to the balance; the sender may leave its
     /// credit to us. The same `at` again is the same promise. `sender_signature` is the sender's
-    /// verified balance signature for `at`, if one was given.
+    /// verified balance signature for `at`, if one was given; it may still come with a repetition.
     ///
     /// # Errors
     /// When another close was promised, or a dispute; when `at` is outside the range; when the
@@ -34,16 +34,11 @@ impl Account {
         sender_signature: Option<Signature>,
         by: Writer,
     ) -> Result<Claim, CloseRefusal> {
-        match self.row.promise {
-            Some(Promise::Closing(closing) | Promise::ClosingAndDispute(closing, _)) if closing.at == at => {
-                return Ok(Claim {
-                    balance: at,
-                    sender_signature: closing.sender_signature,
-                    transition: None,
-                });
-            }
-            Some(_) => return Err(CloseRefusal::OtherPromise),
-            None => {}
+        if let Some(promise) = &self.row.promise {
+            let closing = promise.closing().filter(|closing| closing.at == at);
+            return closing
+                .map(|closing| self.repeat_close(closing, sender_signature, by))
+                .ok_or(CloseRefusal::OtherPromise);
         }
         self.closable()?;
         if at < self.spent().max(self.withdrawn()) || at > self.row.balance {
@@ -67,9 +62,35 @@ impl Account {
         })
     }
 
-    /// Whether a close on chain claims less than was sold or withdrawn, and so must be disputed.
+    /// The same promise again; takes the sender's signature if only now there is one.
+    fn repeat_close(&self, closing: &Closing, given: Option<Signature>, by: Writer) -> Claim {
+        let sender_signature = closing.sender_signature.or(given);
+        let completed = Closing {
+            sender_signature,
+            ..*closing
+        };
+        let transition = (completed != *closing).then(|| {
+            self.change(by, |after| {
+                after.row.promise = Some(match self.row.promise.as_ref().and_then(Promise::dispute) {
+                    Some(dispute) => Promise::ClosingAndDispute(completed, dispute),
+                    None => Promise::Closing(completed),
+                });
+            })
+        });
+        Claim {
+            balance: closing.at,
+            sender_signature,
+            transition,
+        }
+    }
+
+    /// Whether a close on chain claims less than was sold, or than the chain shows as withdrawn, and
+    /// so must be disputed.
+    ///
+    /// A withdrawal of ours that was sent but not mined does not count: the challenge makes it fail,
+    /// and it may have asked for the sender's credit.
     pub fn is_stale_close(&self, closing_balance: Balance) -> bool {
-        closing_balance < self.spent().max(self.withdrawn())
+        closing_balance < self.spent().max(self.row.facts.withdrawn())
     }
 
     /// Promises our signature for the best proof that the deposit covers, to claim it ourselves.
@@ -78,7 +99,9 @@ impl Account {
     /// A dispute may follow a promised close, never precede one. Asked again, it is the same.
     ///
     /// # Errors
-    /// When the channel is not confirmed, or settled, or no stored proof is above the withdrawals.
+    /// When the channel is not confirmed, or settled, or when what the chain shows as withdrawn is
+    /// above the best covered proof. A withdrawal that was only sent does not count: where the
+    /// deposit shrank below it, it can never be mined.
     pub fn dispute(&self, by: Writer) -> Result<Claim, CloseRefusal> {
         let disputed = self.row.promise.as_ref().and_then(Promise::dispute);
         if let Some(proof) = disputed.and_then(|at| self.row.proofs.iter().find(|proof| proof.balance == at))
@@ -88,7 +111,7 @@ impl Account {
         self.closable()?;
         let proof = self
             .best_proof(self.row.facts.deposit)
-            .filter(|proof| disputed.is_none() && proof.balance >= self.withdrawn())
+            .filter(|proof| disputed.is_none() && proof.balance >= self.row.facts.withdrawn())
             .ok_or(CloseRefusal::NothingToClaim)?;
         let transition = self.change(by, |after| {
             after.row.promise = Some(match self.row.promise {
@@ -101,21 +124,17 @@ impl Account {
 
     /// Takes note that the best covered proof is about to be withdrawn. Once sent it is public.
     ///
-    /// Never above a promised close.
+    /// Never above a promised close or dispute, which the contract would then refuse.
     ///
     /// # Errors
     /// When the channel is not open, or there is nothing above what was withdrawn.
     pub fn withdraw(&self, by: Writer) -> Result<Claim, CloseRefusal> {
         self.closable()?;
-        let promised = self
-            .row
-            .promise
-            .as_ref()
-            .and_then(Promise::closing)
-            .map_or(Balance::MAX, |c| c.at);
+        let promised = |at: &Promise| [at.closing().map(|closing| closing.at), at.dispute()];
+        let mut promises = self.row.promise.iter().flat_map(promised).flatten();
         let proof = self
             .best_proof(self.row.facts.deposit)
-            .filter(|proof| self.row.facts.phase == Phase::Open && proof.balance <= promised)
+            .filter(|proof| self.row.facts.phase == Phase::Open && promises.all(|at| proof.balance <= at))
             .filter(|proof| {
                 proof.balance > self.row.facts.withdrawn() && proof.balance >= self.row.withdrawing()
             })

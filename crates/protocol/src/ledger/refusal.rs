@@ -40,7 +40,7 @@ pub enum Refusal {
     /// Below the balance, without saying what is paid.
     #[error("the balance must not decrease; sign one above the sender balance given here")]
     DecreasingBalance,
-    /// The unit that the proof ends at was sold before.
+    /// The unit that the proof ends at was sold before, or the proof is public on the chain.
     #[error("this balance proof was used before; sign a higher one")]
     AlreadySpent,
     /// What is paid is not the price.
@@ -120,7 +120,7 @@ pub enum CloseRefusal {
     /// Below what was served or withdrawn, or above what was ever paid.
     #[error("the requested closing balance is not the latest one, less the credit")]
     WrongBalance,
-    /// No stored proof that the deposit covers is above what was withdrawn.
+    /// No stored proof is covered by the deposit and pays beyond what was withdrawn.
     #[error("there is nothing to claim on this channel")]
     NothingToClaim,
 }

@@ -12,6 +12,7 @@ use crate::channel::ChannelId;
 pub struct Spend {
     pub(super) channel: ChannelId,
     pub(super) number: u64,
+    pub(super) writer: Writer,
     pub(super) units: UnitSet,
 }
 
@@ -29,6 +30,12 @@ impl Spend {
     /// What was paid.
     pub fn amount(&self) -> Amount {
         self.units.total()
+    }
+
+    /// The writer belongs to the name: an acceptance that was never committed, decided again on
+    /// another state, has the same number.
+    pub(super) const fn name(&self) -> (u64, Writer) {
+        (self.number, self.writer)
     }
 }
 
@@ -74,16 +81,16 @@ impl Account {
 
     /// Takes note that a spend stays spent: its request has ended. Changes nothing that is stored.
     pub fn finish(&mut self, spend: Spend) {
-        self.open_spends.retain(|number| *number != spend.number);
+        self.open_spends.retain(|open| *open != spend.name());
     }
 
     fn give_back(&self, spend: &Spend, released: UnitSet, by: Writer) -> Result<Transition, ReleaseError> {
         assert_eq!(spend.channel, self.row.channel, "a spend belongs to its channel");
-        if !self.open_spends.contains(&spend.number) {
+        if !self.open_spends.contains(&spend.name()) {
             return Err(ReleaseError::NotOpen);
         }
         Ok(self.change(by, |after| {
-            after.open_spends.retain(|number| *number != spend.number);
+            after.open_spends.retain(|open| *open != spend.name());
             after.row.unspent.insert_all(&released);
             after.fold();
         }))
