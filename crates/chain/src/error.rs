@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
     /// The node's address is not one that can be used.
-    #[error("the address of a node begins with http:// or https://, not {0}://")]
+    #[error("the address of a node begins with http://, not {0}://; reach a distant node through a tunnel")]
     Scheme(String),
     /// A request failed.
     #[error("the node does not answer {method}")]

@@ -101,7 +101,7 @@ impl Node {
     /// When the node does not answer.
     pub async fn connect_with(url: &Url, request_timeout: Duration) -> Result<Self, ChainError> {
         const METHOD: &str = "eth_chainId";
-        if !matches!(url.scheme(), "http" | "https") {
+        if url.scheme() != "http" {
             return Err(ChainError::Scheme(url.scheme().to_owned()));
         }
         let failed = |source| ChainError::Request {

@@ -23,6 +23,9 @@ pub enum RunError {
     /// The channel manager did not start.
     #[error("the channel manager did not start")]
     Start(#[from] StartError),
+    /// An upstream cannot be reached in the way its address asks for.
+    #[error("the address of an upstream begins with http://, not {0}://")]
+    UpstreamScheme(String),
     /// The listening socket failed.
     #[error("the server failed")]
     Serve(#[source] std::io::Error),
@@ -38,6 +41,13 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
+    if let Some(route) = config
+        .routes
+        .iter()
+        .find(|route| route.upstream.scheme() != "http")
+    {
+        return Err(RunError::UpstreamScheme(route.upstream.scheme().to_owned()));
+    }
     let node = Node::connect(&config.rpc).await?;
     node.check_block_numbers().await?;
     let contract = Contract::at(node.clone(), config.contract).await?;

@@ -6,17 +6,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// A process of the program; killed when dropped.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     lines: Receiver<String>,
 }
 
 /// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Program {
     /// Starts the program; its standard output and error are read as lines, in no fixed order.
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_microraiden"))
             .args(arguments)
             .stdin(Stdio::null())
@@ -42,7 +42,7 @@ impl Program {
     }
 
     /// Reads on until a line that `wanted` takes; gives what it made of it.
-    pub fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
         let begin = Instant::now();
         let mut seen = String::new();
         loop {
@@ -58,14 +58,14 @@ impl Program {
     }
 
     /// SIGKILL: nothing can be saved or said any more.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("the process is there");
         let status = self.child.wait().expect("it has ended");
         assert!(!status.success(), "it had ended by itself");
     }
 
     /// Sends a signal by name and waits for the end; whether it ended well.
-    pub fn signal(mut self, name: &str) -> bool {
+    pub(crate) fn signal(mut self, name: &str) -> bool {
         let command = format!("kill -{name} {}", self.child.id());
         assert!(
             Command::new("sh")

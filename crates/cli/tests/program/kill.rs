@@ -1,8 +1,6 @@
 //! The proxy is killed with SIGKILL in the middle of paying, again and again.
 
-mod common;
-
-use common::{PATIENCE, Program};
+use crate::process::{PATIENCE, Program};
 use microraiden_chain::keys;
 use microraiden_protocol::{Amount, Balance, Deposit, Price};
 use microraiden_sender::{Client, Closing, DepositPolicy, Session, SessionConfig, SessionError};

@@ -1,8 +1,6 @@
 //! The demo as a newcomer runs it, on the embedded chain and on anvil.
 
-mod common;
-
-use common::Program;
+use crate::process::Program;
 use microraiden_tests::{NodeKind, TestNode};
 use serde_json::Value;
 use std::process::Command;
