@@ -73,6 +73,8 @@ impl ChannelManager {
             }
         };
         ticket.await.map_err(|error| self.shared.stop_selling(&error))?;
+        // The promise of an earlier request may be the one that could not be kept.
+        self.shared.check_store()?;
         tracing::info!(%channel, %balance, "close agreed");
         Ok(scheme.sign_closing(&self.shared.key, &channel, balance))
     }

@@ -8,21 +8,18 @@ use crate::manager::Shared;
 use microraiden_chain::TransactionError;
 use microraiden_protocol::ledger::Promise;
 use microraiden_protocol::{Balance, ChannelId, Phase, Signature};
-use microraiden_store::{Batch, Task, TaskChange, TaskKind};
+use microraiden_store::{Task, TaskChange, TaskKind};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use tokio::task::JoinSet;
 
-/// The disputes that are not over.
-#[derive(Debug)]
-pub(crate) struct Disputes(Mutex<HashMap<ChannelId, State>>);
+/// How many disputes are carried out at once: nodes keep so many transactions of one account.
+const AT_ONCE: usize = 16;
 
+/// The disputes that are not over, and when each is due; `None` while it is being carried out.
 #[derive(Debug)]
-struct State {
-    task: Task,
-    /// Not before this.
-    next: Instant,
-}
+pub(crate) struct Disputes(Mutex<HashMap<ChannelId, Option<Instant>>>);
 
 impl Disputes {
     pub(crate) fn new(tasks: Vec<Task>) -> Self {
@@ -32,7 +29,7 @@ impl Disputes {
         disputes
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ChannelId, State>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ChannelId, Option<Instant>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,105 +37,114 @@ impl Disputes {
         self.lock().contains_key(channel)
     }
 
+    /// Leaves a dispute alone until it is applied again.
+    pub(crate) fn forget(&self, channel: &ChannelId) {
+        self.lock().remove(channel);
+    }
+
+    /// Takes over changes that are durable.
     pub(crate) fn apply(&self, changes: &[TaskChange]) {
         let mut disputes = self.lock();
         for change in changes {
             match change {
-                TaskChange::Put(task) => {
-                    disputes.insert(
-                        task.channel,
-                        State {
-                            task: *task,
-                            next: Instant::now(),
-                        },
-                    );
-                }
+                TaskChange::Put(task) => disputes.insert(task.channel, Some(Instant::now())),
                 TaskChange::Remove {
                     channel,
                     kind: TaskKind::Dispute,
-                } => {
-                    disputes.remove(channel);
-                }
-            }
+                } => disputes.remove(channel),
+            };
         }
     }
 
-    fn due(&self) -> Vec<Task> {
+    /// Takes out up to so many that are due.
+    fn take_due(&self, most: usize) -> Vec<ChannelId> {
         let now = Instant::now();
-        self.lock()
-            .values()
-            .filter(|state| state.next <= now)
-            .map(|state| state.task)
+        let mut disputes = self.lock();
+        let due = disputes
+            .iter_mut()
+            .filter(|(_, due)| due.is_some_and(|due| due <= now));
+        due.take(most)
+            .map(|(channel, due)| {
+                *due = None;
+                *channel
+            })
             .collect()
     }
+}
 
-    fn postpone(&self, channel: &ChannelId, until: Instant) {
-        if let Some(state) = self.lock().get_mut(channel) {
-            state.next = until;
+/// A dispute that is being carried out; dropped, however it ended, it is due again after a pause.
+struct Attempt {
+    shared: Arc<Shared>,
+    channel: ChannelId,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let next = Instant::now() + self.shared.config.dispute_retry;
+        if let Some(due) = self.shared.disputes.lock().get_mut(&self.channel) {
+            *due = Some(next);
         }
     }
 }
 
-/// Carries disputes out until it is told to stop.
+/// Carries disputes out until it is told to stop, several at once: each waits for its block.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
+    let mut attempts = JoinSet::new();
     while !*stop.borrow_and_update() {
-        for task in shared.disputes.due() {
-            shared
-                .disputes
-                .postpone(&task.channel, Instant::now() + shared.config.dispute_retry);
-            if let Err(error) = attempt(&shared, task).await {
-                let channel = task.channel;
-                tracing::error!(%channel, %error, "a dispute did not go through; it will be tried again");
-            }
+        for channel in shared.disputes.take_due(AT_ONCE - attempts.len()) {
+            let shared = shared.clone();
+            attempts.spawn(Attempt { shared, channel }.run());
         }
         tokio::select! {
             _ = stop.changed() => {}
+            Some(ended) = attempts.join_next() => if let Err(error) = ended {
+                tracing::error!(%error, "a dispute has failed; it will be tried again");
+            },
             () = shared.dispute_bell.notified() => {}
             () = tokio::time::sleep(shared.config.dispute_retry) => {}
         }
     }
+    // What was sent goes its way, and the tasks are taken up by the next start.
+    attempts.shutdown().await;
 }
 
-/// Sends one `cooperativeClose` at what is owed, unless it is settled or was sent and waits.
-async fn attempt(shared: &Shared, task: Task) -> Result<(), TransactionError> {
-    let Some((balance, signature)) = claim(shared, &task.channel) else {
-        return Ok(());
-    };
-    let closing = shared
-        .contract
-        .scheme()
-        .sign_closing(&shared.key, &task.channel, balance);
-    tracing::warn!(channel = %task.channel, %balance, "disputing a stale close");
-    let receipt = shared
-        .contract
-        .cooperative_close(&shared.wallet, &task.channel, balance, &signature, &closing)
-        .await?;
-    tracing::info!(channel = %task.channel, %balance, gas = receipt.gas_used, "the dispute is on chain");
-    let sent = TaskChange::Put(Task {
-        transaction: Some(receipt.transaction),
-        ..task
-    });
-    shared
-        .disputes
-        .postpone(&task.channel, Instant::now() + shared.config.dispute_retry);
-    // Only a note for operators: when it is lost, the contract refuses the second attempt.
-    if let Ok(ticket) = shared.store.commit(Batch {
-        tasks: vec![sent],
-        ..Batch::default()
-    }) && let Err(error) = ticket.await
-    {
-        shared.stop_selling(&error);
+impl Attempt {
+    async fn run(self) {
+        if let Err(error) = self.carry_out().await {
+            let channel = self.channel;
+            tracing::error!(%channel, %error, "a dispute did not go through; it will be tried again");
+        }
     }
-    Ok(())
+
+    /// Sends one `cooperativeClose` at what is owed, while there is a stale close.
+    async fn carry_out(&self) -> Result<(), TransactionError> {
+        let Self { shared, channel } = self;
+        let Some((balance, signature)) = claim(shared, channel) else {
+            return Ok(());
+        };
+        let scheme = shared.contract.scheme();
+        let closing = scheme.sign_closing(&shared.key, channel, balance);
+        tracing::warn!(%channel, %balance, "disputing a stale close");
+        let receipt = shared
+            .contract
+            .cooperative_close(&shared.wallet, channel, balance, &signature, &closing)
+            .await?;
+        let (transaction, gas) = (receipt.transaction, receipt.gas_used);
+        tracing::info!(%channel, %balance, %transaction, gas, "the dispute is on chain");
+        Ok(())
+    }
 }
 
 /// What to claim: the agreed close if the sender signed it, else the disputed proof. `None` while
-/// the close is not on chain, or when it is settled. Promised before, and durable.
+/// no stale close is on chain, or when it is settled. Promised before, and durable.
 fn claim(shared: &Shared, channel: &ChannelId) -> Option<(Balance, Signature)> {
     let slot = shared.accounts.get(channel)?;
     let account = slot.lock();
-    if !matches!(account.facts().phase, Phase::Challenged { .. }) {
+    let Phase::Challenged { closing_balance, .. } = account.facts().phase else {
+        return None;
+    };
+    if !account.is_stale_close(closing_balance) {
         return None;
     }
     agreed_close(&account).or_else(|| {

@@ -5,7 +5,7 @@ use crate::manager::Shared;
 use microraiden_chain::{ChainError, Follower};
 use microraiden_protocol::ledger::{Account, Promise, Transition};
 use microraiden_protocol::{
-    Balance, BlockNumber, ChainFacts, ChainUpdate, ChannelEvent, ChannelId, Heads, Phase,
+    Balance, BlockNumber, ChainFacts, ChainUpdate, ChannelEvent, ChannelId, Heads, Phase, Signature,
 };
 use microraiden_store::{Batch, StoreError, Task, TaskChange, TaskKind, Ticket};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,14 +26,20 @@ pub(crate) struct ChainFollower {
     by_block: BTreeMap<BlockNumber, BTreeSet<ChannelId>>,
     /// Channels with a close requested on chain that is not settled.
     challenged: BTreeSet<ChannelId>,
-    heads: Heads,
+    /// `None` until everything kept was looked at.
+    heads: Option<Heads>,
 }
 
 /// Follows until it is told to stop.
 pub(crate) async fn run(mut chain: ChainFollower) {
     let mut stop = chain.shared.stop.subscribe();
     while !*stop.borrow_and_update() {
-        let more = match chain.poll_once().await {
+        let polled = tokio::select! {
+            // What was handed to the store is whole; the next start goes on from there.
+            _ = stop.changed() => return,
+            polled = chain.poll_once() => polled,
+        };
+        let more = match polled {
             Ok(more) => more,
             Err(FollowError::Chain(error)) => {
                 tracing::warn!(%error, "the node does not answer as it should; trying again");
@@ -73,41 +79,47 @@ impl ChainFollower {
     /// Begins with what the store has kept.
     pub(crate) fn new(shared: Arc<Shared>, follower: Follower, events: Vec<ChannelEvent>) -> Self {
         let mut chain = Self {
-            heads: heads(
-                follower.head().map_or(BlockNumber(0), |head| head.number),
-                &shared,
-            ),
+            heads: None,
             shared,
             follower,
             events: HashMap::new(),
             by_block: BTreeMap::new(),
             challenged: BTreeSet::new(),
         };
-        events.into_iter().for_each(|event| chain.keep(event));
-        for slot in chain.shared.accounts.all() {
-            let account = slot.lock();
-            if let Phase::Challenged { .. } = account.facts().phase {
-                chain.challenged.insert(*account.channel());
-            }
-        }
+        events.into_iter().for_each(|event| chain.add(event));
         chain
     }
 
     /// Reads on until the node has nothing new.
+    ///
+    /// Everything that was kept is decided again: the settings may be others than before.
     pub(crate) async fn catch_up(&mut self) -> Result<(), FollowError> {
         while self.poll_once().await? {
             tracing::info!(block = %self.shared.head(), "reading the chain");
+        }
+        if self.heads.is_none() {
+            self.keep(&ChainUpdate::default()).await?;
         }
         Ok(())
     }
 
     /// Takes over one update; whether there is more at once.
     async fn poll_once(&mut self) -> Result<bool, FollowError> {
-        let update = self.follower.poll().await?;
-        self.shared.node_answered();
-        let Some(update) = update else { return Ok(false) };
+        if let Some(update) = self.follower.poll().await? {
+            self.keep(&update).await?;
+        }
+        let caught_up = self.follower.caught_up();
+        if caught_up {
+            // Before, there may be a close that was not read yet.
+            self.shared.node_answered();
+        }
+        Ok(!caught_up)
+    }
+
+    /// Takes an update over, and waits until it is durable.
+    async fn keep(&mut self, update: &ChainUpdate) -> Result<(), FollowError> {
         let (ticket, tasks) = loop {
-            match self.take_over(&update) {
+            match self.take_over(update) {
                 Ok(taken) => break taken,
                 Err(error) if error.is_transient() => tokio::time::sleep(BUSY_PAUSE).await,
                 Err(error) => return Err(error.into()),
@@ -117,7 +129,7 @@ impl ChainFollower {
         // Only now are the promises durable that the disputes sign.
         self.shared.disputes.apply(&tasks);
         self.shared.dispute_bell.notify_one();
-        Ok(!self.follower.caught_up())
+        Ok(())
     }
 
     /// Decides everything that follows from an update and hands it to the store in one batch.
@@ -141,10 +153,16 @@ impl ChainFollower {
             chain: Some(update.clone()),
             ..Batch::default()
         };
+        let mut fresh = HashMap::<ChannelId, Vec<&ChannelEvent>>::new();
+        for event in &update.events {
+            fresh.entry(event.channel).or_default().push(event);
+        }
         let mut decided = Vec::new();
         for channel in &affected {
-            let events = self.events_after(channel, update);
-            let facts = ChainFacts::from_events(&events, new_heads, self.shared.contract.challenge_period());
+            let stays = |event: &&ChannelEvent| update.rewind_to.is_none_or(|last| event.block <= last);
+            let kept = self.events.get(channel).into_iter().flatten().filter(stays);
+            let events = kept.chain(fresh.get(channel).into_iter().flatten().copied());
+            let facts = ChainFacts::from_events(events, new_heads, self.shared.contract.challenge_period());
             let account = guards.get(channel).map(|guard| &**guard);
             let before = batch.transitions.len();
             self.decide(*channel, account, facts, head, new_heads, &mut batch);
@@ -158,8 +176,11 @@ impl ChainFollower {
             self.install(transition, &mut guards);
         }
         drop(guards);
-        self.keep_update(update);
-        self.heads = new_heads;
+        self.remember(update);
+        self.challenged = affected;
+        self.challenged
+            .retain(|channel| is_challenged(&self.shared, channel));
+        self.heads = Some(new_heads);
         self.shared.set_head(head);
         Ok((ticket, tasks))
     }
@@ -171,24 +192,19 @@ impl ChainFollower {
             let gone = self.by_block.range(last.saturating_add(1)..);
             affected.extend(gone.flat_map(|(_, channels)| channels));
         }
+        let Some(old) = self.heads else {
+            affected.extend(self.events.keys());
+            return affected;
+        };
         let passed = [
-            between(self.heads.confirmed, new.confirmed),
-            between(self.heads.last_final, new.last_final),
+            between(old.confirmed, new.confirmed),
+            between(old.last_final, new.last_final),
         ];
         for range in passed {
             affected.extend(self.by_block.range(range).flat_map(|(_, channels)| channels));
         }
         affected.extend(&self.challenged);
         affected
-    }
-
-    /// A channel's events when the update is taken over.
-    fn events_after(&self, channel: &ChannelId, update: &ChainUpdate) -> Vec<ChannelEvent> {
-        let stays = |event: &&ChannelEvent| update.rewind_to.is_none_or(|last| event.block <= last);
-        let kept = self.events.get(channel).into_iter().flatten().filter(stays);
-        kept.chain(update.events.iter().filter(|event| event.channel == *channel))
-            .cloned()
-            .collect()
     }
 
     /// The transitions and tasks that a channel's new facts ask for.
@@ -209,28 +225,24 @@ impl ChainFollower {
         let Some(account) = observed.as_ref().map(Transition::after).or(account) else {
             return;
         };
-        let dispute = self.dispute(account, head, heads);
+        let kind = TaskKind::Dispute;
         let task = self.shared.disputes.contains(&channel);
         let over = matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed);
-        let answer = match dispute {
-            Some(transition) if !task => {
-                batch.tasks.push(TaskChange::Put(Task {
-                    channel,
-                    kind: TaskKind::Dispute,
-                    transaction: None,
-                }));
-                transition
-            }
-            _ => None,
-        };
         if task && over {
-            batch.tasks.push(TaskChange::Remove {
+            batch.tasks.push(TaskChange::Remove { channel, kind });
+        }
+        let dispute = self.dispute(account, head, heads);
+        if dispute.as_ref().is_some_and(|promise| !task || promise.is_some()) {
+            // Nobody signs before the promise is durable; then the task is taken up again.
+            self.shared.disputes.forget(&channel);
+            batch.tasks.push(TaskChange::Put(Task {
                 channel,
-                kind: TaskKind::Dispute,
-            });
+                kind,
+                transaction: None,
+            }));
         }
         batch.transitions.extend(observed);
-        batch.transitions.extend(answer);
+        batch.transitions.extend(dispute.flatten());
     }
 
     /// Whether a stale close must be answered now, and the promise that this takes: none when the
@@ -273,7 +285,7 @@ impl ChainFollower {
         }
     }
 
-    fn keep_update(&mut self, update: &ChainUpdate) {
+    fn remember(&mut self, update: &ChainUpdate) {
         if let Some(last) = update.rewind_to {
             for (_, channels) in self.by_block.split_off(&last.saturating_add(1)) {
                 for channel in channels {
@@ -284,23 +296,10 @@ impl ChainFollower {
             }
             tracing::warn!(block = %last, "the chain was reorganised");
         }
-        update.events.iter().for_each(|event| self.keep(event.clone()));
-        let challenged = |channel: &ChannelId| {
-            let slot = self.shared.accounts.get(channel);
-            slot.is_some_and(|slot| matches!(slot.lock().facts().phase, Phase::Challenged { .. }))
-        };
-        let candidates = update
-            .events
-            .iter()
-            .map(|event| &event.channel)
-            .chain(&self.challenged);
-        self.challenged = candidates
-            .filter(|channel| challenged(channel))
-            .copied()
-            .collect();
+        update.events.iter().for_each(|event| self.add(event.clone()));
     }
 
-    fn keep(&mut self, event: ChannelEvent) {
+    fn add(&mut self, event: ChannelEvent) {
         self.by_block
             .entry(event.block)
             .or_default()
@@ -309,10 +308,17 @@ impl ChainFollower {
     }
 }
 
-/// The agreed close that we can bring on chain ourselves, since the sender has signed it too.
-pub(crate) fn agreed_close(account: &Account) -> Option<(Balance, microraiden_protocol::Signature)> {
+/// The agreed close, if we can bring it on chain ourselves: the sender has signed it too, and the
+/// deposit covers it.
+pub(crate) fn agreed_close(account: &Account) -> Option<(Balance, Signature)> {
     let closing = account.promise().and_then(Promise::closing)?;
-    Some((closing.at, closing.sender_signature?))
+    let covered = closing.at <= account.facts().deposit.limit();
+    Some((closing.at, closing.sender_signature?)).filter(|_| covered)
+}
+
+fn is_challenged(shared: &Shared, channel: &ChannelId) -> bool {
+    let slot = shared.accounts.get(channel);
+    slot.is_some_and(|slot| matches!(slot.lock().facts().phase, Phase::Challenged { .. }))
 }
 
 fn heads(head: BlockNumber, shared: &Shared) -> Heads {

@@ -27,11 +27,24 @@ pub enum StartError {
     Chain(#[from] ChainError),
 }
 
-/// The receiver's channel manager. Cheap to clone; all clones are one.
+/// The receiver's channel manager. Cheap to clone; all clones are one, and stop with the last.
 #[derive(Debug, Clone)]
 pub struct ChannelManager {
     pub(crate) shared: Arc<Shared>,
-    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    tasks: Arc<Tasks>,
+}
+
+/// What runs beside the payments, until this is dropped.
+#[derive(Debug)]
+struct Tasks {
+    stop: watch::Sender<bool>,
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
 }
 
 pub(crate) struct Shared {
@@ -106,9 +119,13 @@ impl ChannelManager {
             tokio::spawn(follow::run(follower)),
             tokio::spawn(dispute::run(shared.clone())),
         ];
+        let tasks = Tasks {
+            stop: shared.stop.clone(),
+            running: Mutex::new(tasks),
+        };
         Ok(Self {
             shared,
-            tasks: Arc::new(Mutex::new(tasks)),
+            tasks: Arc::new(tasks),
         })
     }
 
@@ -142,11 +159,12 @@ impl ChannelManager {
         self.shared.config.start_block
     }
 
-    /// Stops following and disputing, and waits for both. Payments go on as long as permits do.
+    /// Stops selling, following and disputing, and waits until the last two have ended. What becomes
+    /// of permits is still kept.
     pub async fn stop(&self) {
         self.shared.stop.send_replace(true);
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
+        let running = std::mem::take(&mut *self.tasks.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in running {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a part of the channel manager has failed");
             }
@@ -171,22 +189,27 @@ impl Shared {
         self.head.store(head.0, Ordering::Relaxed);
     }
 
-    /// Notes that the node has answered.
+    /// Notes that the chain was read up to the node's newest block.
     pub(crate) fn node_answered(&self) {
         *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Whether anything may be sold.
-    pub(crate) fn check_selling(&self) -> Result<(), Unavailable> {
+    /// Whether what is in memory can be relied on.
+    pub(crate) fn check_store(&self) -> Result<(), Unavailable> {
         if self.store_stopped.load(Ordering::Relaxed) {
             return Err(Unavailable::StoreStopped);
         }
+        Ok(())
+    }
+
+    /// Whether anything may be sold: not while a close on chain would go unseen.
+    pub(crate) fn check_selling(&self) -> Result<(), Unavailable> {
+        self.check_store()?;
         let seen = *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.elapsed() > self.config.node_timeout {
-            Err(Unavailable::NodeSilent)
-        } else {
-            Ok(())
+        if *self.stop.borrow() || seen.elapsed() > self.config.node_timeout {
+            return Err(Unavailable::NodeSilent);
         }
+        Ok(())
     }
 
     /// The store has failed: what is in memory may be ahead of the disk, so nothing is sold until

@@ -35,7 +35,7 @@ pub enum Denied {
 /// Why nothing is sold for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// The node does not answer: a close on chain would go unseen.
+    /// The node does not answer, or we have stopped asking: a close on chain would go unseen.
     #[error("Ethereum node is not responding")]
     NodeSilent,
     /// More payments wait for the disk than may.
