@@ -1,0 +1,13 @@
+//! The channel manager with real parts: contracts in a development node, and a state file.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod closes;
+mod disputes;
+mod failures;
+mod payments;
+mod reorganisations;
+mod replay;
+mod shaky;
+mod speed;
+mod world;
