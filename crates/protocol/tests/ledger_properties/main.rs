@@ -103,7 +103,7 @@ fn must_be_found(rules: &impl rules::Rules, complaint: &str) {
     let (played, result) = scenes::play(rules, config);
     match result {
         Err(TestError::Fail(reason, _)) => {
-            println!("after {} cases: {reason}", played.cases);
+            println!("after {} cases: {:.160}", played.cases, reason.message());
             assert!(reason.message().starts_with("checker: "), "{reason}");
             assert!(reason.message().contains(complaint), "{reason}");
         }

@@ -99,6 +99,7 @@ planted! {
             match request.payment {
                 Payment::Stated(paid) if result == Err(Refusal::InvalidAmount) && paid > request.price.into() => {
                     accept(on, &Request { price: Price::new(paid.base_units()), ..*request }, by)
+                        .or(Err(Refusal::InvalidAmount))
                 }
                 _ => result,
             }
