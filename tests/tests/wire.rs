@@ -2,6 +2,8 @@
 //!
 //! The requests are made by hand here, so that nothing of our own client hides a mistake.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use http::{HeaderMap, StatusCode};
 use microraiden_protocol::{Address, Amount, Balance, BalanceProof, ChannelId, Deposit};
 use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
