@@ -66,7 +66,7 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// How many requests to pay before the top-up
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) payments: u32,
     /// The port of the proxy; any free one by default
     #[arg(long, default_value_t = 0)]
