@@ -20,7 +20,7 @@ pub struct MalformedHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Defect {
     /// Needed, and not there.
-    #[error("is missing; send it with every payment")]
+    #[error("is missing, but needed")]
     Missing,
     /// Not decimal digits, or beyond the number's range.
     #[error("send a decimal number of at most {bits} bits, digits only")]

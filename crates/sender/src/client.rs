@@ -113,18 +113,15 @@ impl Client {
         value: Amount,
         policy: &DepositPolicy,
     ) -> Result<Channel, ChannelError> {
-        self.suitable(receiver, value, policy, Amount::MAX, |_| true)
-            .await
+        self.suitable(receiver, value, policy, |_| true).await
     }
 
-    /// As [`Self::get_suitable_channel`], adding at most `limit` to deposits, among channels that
-    /// are free.
+    /// As [`Self::get_suitable_channel`], among channels that are free.
     pub(crate) async fn suitable(
         &self,
         receiver: Address,
         value: Amount,
         policy: &DepositPolicy,
-        limit: Amount,
         is_free: impl Fn(&ChannelId) -> bool,
     ) -> Result<Channel, ChannelError> {
         let mut open = self.open_channels(Some(receiver)).await?;
@@ -137,17 +134,15 @@ impl Client {
             return Ok(channel.clone());
         }
         if let Some(channel) = open.iter().max_by_key(|channel| channel.remaining())
-            && let Some(added) = policy.top_up(value, channel.deposit(), channel.remaining(), limit)
+            && let Some(added) = policy.top_up(value, channel.deposit(), channel.remaining())
         {
             channel.topup(added).await?;
             return Ok(channel.clone());
         }
-        let deposit = policy
-            .initial(value, limit)
-            .ok_or_else(|| ChannelError::DepositLimit {
-                needed: value,
-                allowed: Deposit::new(limit.base_units()).min(policy.max_deposit),
-            })?;
+        let deposit = policy.initial(value).ok_or(ChannelError::DepositLimit {
+            needed: value,
+            allowed: policy.max_deposit,
+        })?;
         self.open_channel(receiver, deposit).await
     }
 

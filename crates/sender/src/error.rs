@@ -17,7 +17,9 @@ pub enum ChannelError {
         needed: Amount,
     },
     /// The deposit policy does not allow what a payment needs.
-    #[error("a payment of {needed} needs a larger deposit than the {allowed} allowed: raise the limits")]
+    #[error(
+        "a payment of {needed} needs a deposit that the policy (at most {allowed}) does not allow: change it"
+    )]
     DepositLimit {
         /// The payment.
         needed: Amount,

@@ -27,30 +27,23 @@ impl Default for DepositPolicy {
 }
 
 impl DepositPolicy {
-    /// The deposit of a new channel for a payment, adding at most `limit`; `None` when the payment
-    /// alone is more than is allowed.
-    pub(crate) fn initial(&self, payment: Amount, limit: Amount) -> Option<Deposit> {
-        let ceiling = limit.min(self.max_deposit.into());
+    /// The deposit of a new channel for a payment; `None` when the payment alone is more than is
+    /// allowed.
+    pub(crate) fn initial(&self, payment: Amount) -> Option<Deposit> {
+        let ceiling = self.max_deposit.into();
         let deposit = times(payment, self.initial_factor).max(payment).min(ceiling);
         (payment <= ceiling).then(|| Deposit::new(deposit.base_units()))
     }
 
-    /// What to add to a channel that has `remaining` left of its deposit, at most `limit`; `None`
-    /// when what the payment needs is more than is allowed.
-    pub(crate) fn top_up(
-        &self,
-        payment: Amount,
-        deposit: Deposit,
-        remaining: Amount,
-        limit: Amount,
-    ) -> Option<Amount> {
+    /// What to add to a channel that has `remaining` left of its deposit; `None` when what the
+    /// payment needs is more than is allowed.
+    pub(crate) fn top_up(&self, payment: Amount, deposit: Deposit, remaining: Amount) -> Option<Amount> {
         let room = self.max_deposit.checked_since(deposit).unwrap_or_default();
         let missing = payment.checked_sub(remaining).unwrap_or_default();
         let wanted = times(payment, self.top_up_factor?)
             .checked_sub(remaining)
             .unwrap_or_default();
-        let ceiling = room.min(limit);
-        (missing <= ceiling).then(|| wanted.max(missing).min(ceiling))
+        (missing <= room).then(|| wanted.max(missing).min(room))
     }
 }
 
@@ -66,50 +59,33 @@ fn times(amount: Amount, factor: u32) -> Amount {
 mod tests {
     use super::*;
 
-    fn units(amount: Option<u64>) -> Option<Amount> {
-        amount.map(Amount::from)
+    fn at_most_80() -> DepositPolicy {
+        DepositPolicy {
+            max_deposit: 80.into(),
+            ..DepositPolicy::default()
+        }
     }
 
     #[test]
-    fn a_new_channel_gets_ten_payments_within_the_limits() {
-        let policy = DepositPolicy {
-            max_deposit: 80.into(),
-            ..DepositPolicy::default()
-        };
-        for (payment, limit, expected) in [
-            (5, 1000, Some(50)),
-            (9, 1000, Some(80)),
-            (5, 20, Some(20)),
-            (81, 1000, None),
-            (5, 4, None),
-        ] {
-            let deposit = policy.initial(payment.into(), limit.into());
-            assert_eq!(deposit, expected.map(Deposit::from), "{payment} {limit}");
+    fn a_new_channel_gets_ten_payments_up_to_the_ceiling() {
+        for (payment, expected) in [(5, Some(50)), (9, Some(80)), (80, Some(80)), (81, None)] {
+            let deposit = at_most_80().initial(payment.into());
+            assert_eq!(deposit, expected.map(Deposit::from), "{payment}");
         }
-        let most = DepositPolicy::default().initial(Amount::MAX, Amount::MAX);
+        let most = DepositPolicy::default().initial(Amount::MAX);
         assert_eq!(most, Some(Deposit::MAX));
     }
 
     #[test]
-    fn a_top_up_leaves_room_for_five_payments_within_the_limits() {
-        let policy = DepositPolicy {
-            max_deposit: 80.into(),
-            ..DepositPolicy::default()
-        };
-        for (payment, deposit, remaining, limit, expected) in [
-            (5, 50, 3, 1000, Some(22)),
-            (5, 70, 3, 1000, Some(10)),
-            (5, 50, 3, 2, Some(2)),
-            (5, 50, 3, 1, None),
-            (5, 79, 3, 1000, None),
-        ] {
-            let added = policy.top_up(payment.into(), deposit.into(), remaining.into(), limit.into());
-            assert_eq!(added, units(expected), "{payment} {deposit} {remaining} {limit}");
+    fn a_top_up_leaves_room_for_five_payments_up_to_the_ceiling() {
+        for (deposit, expected) in [(50, Some(22)), (70, Some(10)), (78, Some(2)), (79, None)] {
+            let added = at_most_80().top_up(5.into(), deposit.into(), 3.into());
+            assert_eq!(added, expected.map(Amount::from), "{deposit}");
         }
         let never = DepositPolicy {
             top_up_factor: None,
-            ..policy
+            ..at_most_80()
         };
-        assert_eq!(never.top_up(5.into(), 50.into(), 3.into(), 1000.into()), None);
+        assert_eq!(never.top_up(5.into(), 50.into(), 3.into()), None);
     }
 }

@@ -11,7 +11,7 @@ pub struct SessionConfig {
     pub max_price: Price,
     /// The most that the session signs away in all, unanswered payments included.
     pub budget: Amount,
-    /// How much to lock into channels; never more at a time than is left of the budget.
+    /// How much to lock into channels. What is locked and not spent comes back at the close.
     pub deposits: DepositPolicy,
     /// The only receiver to pay; otherwise each host's first one is kept to.
     pub receiver: Option<Address>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The URL is not one of an HTTP server.
-    #[error("the URL cannot be requested: give an absolute http or https URL")]
+    #[error("the URL cannot be requested: give an absolute http:// URL; https is not supported yet")]
     Url,
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot be set up")]

@@ -4,8 +4,8 @@
 //! (buying one request), [`payment`] (a payment in flight), [`exchange`] (requests and their
 //! repetition), [`close`].
 //!
-//! What holds whatever a server answers: no request signs away more than the price limit, except
-//! once more for an answer that was lost; the session never more than its budget; a proof goes only
+//! What holds whatever a server answers: no request signs away more than the price limit, and as
+//! much again for answers that got lost; the session never more than its budget; a proof goes only
 //! to the origin that the channel is used for; what a server says of a balance counts only with our
 //! own signature.
 
@@ -177,7 +177,7 @@ impl Session {
     }
 
     fn server(&self, url: &Url) -> Result<Arc<Server>, SessionError> {
-        if !matches!(url.scheme(), "http" | "https") {
+        if url.scheme() != "http" {
             return Err(SessionError::Url);
         }
         let origin = url.origin().ascii_serialization();

@@ -9,7 +9,7 @@ use crate::channel::{Action, Channel};
 use crate::error::ChannelError;
 use http::StatusCode;
 use microraiden_http::{Challenge, Flag, Receipt, payment_headers};
-use microraiden_protocol::{Amount, Balance, Deposit, Price};
+use microraiden_protocol::{Amount, Balance, Price};
 use reqwest::Response;
 use tokio::sync::SemaphorePermit;
 
@@ -36,6 +36,17 @@ pub(super) enum Learned {
     OthersInFlight,
 }
 
+/// What came of asking for a balance.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// The receiver told and proved it.
+    Told,
+    /// The receiver does not know the channel.
+    UnknownChannel(String),
+    /// The request was served for nothing.
+    Served(Response),
+}
+
 impl<'a> Purchase<'a> {
     pub(super) async fn new(session: &'a Session, server: &'a Server, call: &'a Call, price: Price) -> Self {
         Self {
@@ -59,13 +70,12 @@ impl<'a> Purchase<'a> {
             let channel = self.session.channel_for(self.server, self.price).await?;
             if !channel.record().synced {
                 match self.session.ask_balance(self.server, self.call, &channel).await? {
-                    Some(response) => return Ok(Paid::free(response)),
-                    None if !channel.record().synced => {
-                        self.replace(&channel, last)?;
-                        last = String::new();
+                    Asked::Told => {}
+                    Asked::Served(response) => return Ok(Paid::free(response)),
+                    Asked::UnknownChannel(reason) => {
+                        self.replace(&channel, reason)?;
                         continue;
                     }
-                    None => {}
                 }
             }
             let payment = self.sign(&channel, &last).await?;
@@ -181,30 +191,38 @@ impl<'a> Purchase<'a> {
         self.price = self.session.check(self.server, challenge)?;
         let standing = channel.proven(challenge);
         let top = payment.proof.balance;
-        let told = |balance: Balance| standing.is_some_and(|standing| standing.balance == balance);
         let code = challenge.error_code();
-        let sold = code == Some("already-spent") || (!top.is_zero() && told(top));
         if challenge.flag == Some(Flag::NonexistingChannel) {
             payment.refused(None);
             self.replace(channel, reason(challenge))?;
             return Ok(Learned::Enough);
         }
-        if sold && (repeated || payment.resent) {
+        let has_it = standing.is_some_and(|standing| standing.balance == top);
+        let shown_before = repeated || payment.resent;
+        // A receiver of 2018 gives no code.
+        if shown_before && code.map_or(has_it, |code| code == "already-spent") {
             // An earlier sending was accepted, and its answer never came.
             let lost = payment.lost(standing);
             tracing::warn!(channel = %channel.id(), %lost, "the answer to a payment is lost");
             self.lost = self.lost.checked_add(lost).unwrap_or(Amount::MAX);
             self.signed = Amount::ZERO;
+            if self.lost > self.session.config.max_price.into() {
+                return Err(SessionError::Refusals {
+                    signed: self.lost,
+                    reason: reason(challenge),
+                });
+            }
             return Ok(Learned::Enough);
         }
-        if !top.is_zero() && told(top) {
+        if has_it && !shown_before {
             return Err(SessionError::Kept(top));
         }
-        if standing.is_some_and(|standing| standing.balance > top) {
-            // Another program has paid with this key: what was signed here lies below.
-            payment.refused(standing);
-            self.signed = Amount::ZERO;
-            return Ok(Learned::Enough);
+        if let Some(higher) = standing.filter(|standing| standing.balance > top) {
+            if higher.balance > channel.balance() {
+                // Another program has paid with this key: what was signed here lies below.
+                self.signed = Amount::ZERO;
+            }
+            return Ok(payment.refused(standing));
         }
         let corrigible =
             matches!(challenge.flag, None | Some(Flag::InvalidAmount)) || code == Some("decreasing-balance");
@@ -261,7 +279,7 @@ impl Session {
         }
         let channel = self
             .client
-            .suitable(receiver, needed, &self.config.deposits, left, |id| {
+            .suitable(receiver, needed, &self.config.deposits, |id| {
                 !claimed.contains(id)
             })
             .await?;
@@ -272,14 +290,13 @@ impl Session {
         Ok(channel)
     }
 
-    /// Asks the receiver for its balance by a proof for nothing. Gives the response if there was
-    /// one instead; afterwards the channel is synced unless the receiver does not know it.
+    /// Asks the receiver for its balance by a proof for nothing.
     pub(super) async fn ask_balance(
         &self,
         server: &Server,
         call: &Call,
         channel: &Channel,
-    ) -> Result<Option<Response>, SessionError> {
+    ) -> Result<Asked, SessionError> {
         let core = channel.core();
         let scheme = core.contract.scheme();
         let nothing = scheme.sign_balance_proof(&core.key, channel.id(), Balance::ZERO);
@@ -287,18 +304,18 @@ impl Session {
         let headers = payment_headers(self.contract(), &nothing, states);
         let presented = self.present(call, channel.id(), Amount::ZERO, &headers).await?;
         let challenge = match presented.answer {
-            Answer::Response(response) => return Ok(Some(response)),
+            Answer::Response(response) => return Ok(Asked::Served(response)),
             Answer::Challenge(challenge) => challenge,
         };
         self.check(server, &challenge)?;
         if challenge.flag == Some(Flag::NonexistingChannel) {
-            return Ok(None);
+            return Ok(Asked::UnknownChannel(reason(&challenge)));
         }
         let standing = channel.proven(&challenge).ok_or_else(|| SessionError::Unproven {
             reason: reason(&challenge),
         })?;
         channel.line().adopt(&standing);
-        Ok(None)
+        Ok(Asked::Told)
     }
 
     /// Makes room for a payment that raises the balance by `needed`.
@@ -308,13 +325,12 @@ impl Session {
         if remaining >= needed {
             return Ok(());
         }
-        let left = self.budget.left();
         let policy = &self.config.deposits;
         let added = policy
-            .top_up(needed, deposit, remaining, left)
+            .top_up(needed, deposit, remaining)
             .ok_or(ChannelError::DepositLimit {
                 needed,
-                allowed: policy.max_deposit.min(Deposit::new(left.base_units())),
+                allowed: policy.max_deposit,
             })?;
         channel.topup(added).await?;
         server.known().accepted = false;

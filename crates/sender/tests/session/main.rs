@@ -1,0 +1,8 @@
+//! A session against servers on a real connection, with channels on a real chain: an honest
+//! receiver whose answers get lost, and servers that lie.
+
+mod honest;
+mod liars;
+mod receiver;
+mod server;
+mod stage;
