@@ -3,7 +3,7 @@
 use crate::shaky::{Mode, Shaky};
 use crate::world::{CHALLENGE_PERIOD, World, no_tasks, quick, row, stays, until};
 use microraiden_devchain::Mining;
-use microraiden_manager::{Config, Denied, Unavailable};
+use microraiden_manager::{ChannelManager, Config, Denied, Unavailable};
 use microraiden_protocol::ledger::Refusal;
 use microraiden_protocol::{Balance, ChannelChange, ChannelEvent};
 use microraiden_store::ChannelStore;
@@ -111,6 +111,46 @@ async fn nothing_is_signed_before_the_promise_and_its_task_are_durable() {
     world.node.mine(1);
     world.seen(&next).await;
     no_tasks(&*inner).await;
+}
+
+#[tokio::test]
+async fn a_store_that_stops_at_any_commit_loses_no_dispute() {
+    let world = World::start().await;
+    let inner = world.memory();
+    let mut paid = 0;
+    let mut stopped = Vec::new();
+    for commits in 0..6 {
+        let (manager, channel) = world.selling(inner.clone(), 100).await;
+        world.buy(&manager, channel, 70, 70).await;
+        manager.stop().await;
+        let store = Shaky::stopping_after(commits, inner.clone());
+        let (contract, key) = (world.contract.clone(), world.receiver.clone());
+        let wallet = world.wallet(&world.receiver);
+        let started = ChannelManager::start(contract, wallet, key, store.clone(), quick()).await;
+        world.close_at(&channel, 0).await;
+        world.node.mine(1);
+        if let Ok(manager) = &started {
+            until("the store stops, or the dispute is over", async || {
+                world.node.mine(1);
+                let tasks = inner.load().await.unwrap().tasks;
+                let settled = world.contract.channel_info(&channel).await.unwrap().is_none();
+                store.has_stopped() || settled && tasks.is_empty()
+            })
+            .await;
+            manager.stop().await;
+        }
+        stopped.push((started.is_err(), store.has_stopped()));
+        let manager = world.manager(inner.clone(), quick()).await;
+        world.settled(&channel).await;
+        paid += 70;
+        assert_eq!(world.earned().await, paid.into());
+        world.node.mine(1);
+        no_tasks(&*inner).await;
+        manager.stop().await;
+    }
+    // At the start, and later.
+    assert_eq!(stopped.first(), Some(&(true, true)));
+    assert!(stopped.contains(&(false, true)), "{stopped:?}");
 }
 
 #[tokio::test]

@@ -49,6 +49,11 @@ impl Shaky {
         self.state.lock().unwrap().1.len()
     }
 
+    /// Whether a write has failed.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.state.lock().unwrap().0 == Mode::Stopped
+    }
+
     /// Whether a batch with tasks waits.
     pub(crate) fn holds_task(&self) -> bool {
         let state = self.state.lock().unwrap();
