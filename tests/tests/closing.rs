@@ -1,0 +1,127 @@
+//! Closes that are not agreed on, on the development chain and on anvil alike.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use microraiden_protocol::{Amount, Balance, ChannelId, Price};
+use microraiden_sender::{Client, Session, SessionConfig};
+use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
+use std::time::{Duration, Instant};
+
+const PRICE: u64 = 5;
+
+/// Pays six requests through a proxy; gives the channel that paid 30.
+async fn pay_six(world: &World, proxy: &Receiver) -> (Session, ChannelId) {
+    let client = Client::new(world.contract.clone(), world.sender.clone());
+    let config = SessionConfig {
+        retry_pause: Duration::from_millis(50),
+        ..SessionConfig::new(Price::from(PRICE), Amount::from(30))
+    };
+    let session = Session::new(client, config).unwrap();
+    for request in 0..6 {
+        let answer = session.get(proxy.url(&format!("/echo/{request}"))).await.unwrap();
+        assert_eq!(answer.response.text().await.unwrap(), request.to_string());
+    }
+    let channels = session.channels();
+    assert_eq!(channels.len(), 1);
+    let channel = channels[0].id();
+    (session, channel)
+}
+
+async fn until_receiver_has(world: &World, tokens: u64) {
+    let begin = Instant::now();
+    while world.tokens(world.receiver.address()).await != Amount::from(tokens) {
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "the receiver does not get its {tokens}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn mine(world: &World, blocks: u64) {
+    let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"anvil_mine","params":["{blocks:#x}"]}}"#);
+    let post = reqwest::Client::new()
+        .post(world.node.url())
+        .header("content-type", "application/json");
+    let answer = post.body(request).send().await.unwrap().text().await.unwrap();
+    assert!(!answer.contains("error"), "{answer}");
+}
+
+async fn a_stale_close_is_disputed(kind: NodeKind) {
+    let world = World::start(kind).await;
+    let (upstream, files) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let state = files.path().join("receiver.db");
+    let proxy = Receiver::start(&world, upstream.url(), PRICE, &state, receiver::quick()).await;
+    let before = world.tokens(world.sender.address()).await;
+    let (_, channel) = pay_six(&world, &proxy).await;
+
+    let wallet = world.wallet(&world.sender);
+    world
+        .contract
+        .uncooperative_close(&wallet, &channel, Balance::from(10))
+        .await
+        .unwrap();
+    until_receiver_has(&world, 30).await;
+    let after = world.tokens(world.sender.address()).await;
+    assert_eq!(
+        before.checked_sub(after),
+        Some(Amount::from(30)),
+        "the rest of the deposit is back"
+    );
+    assert!(
+        world.contract.channel_info(&channel).await.unwrap().is_none(),
+        "the channel is settled"
+    );
+    let listed = reqwest::get(proxy.url("/api/1/channels"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert_eq!(listed, "[]", "nothing is sold on it any more");
+    assert_eq!(upstream.served(), 6);
+    proxy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_close_is_disputed_on_the_development_chain() {
+    a_stale_close_is_disputed(NodeKind::Devchain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_close_is_disputed_on_anvil() {
+    a_stale_close_is_disputed(NodeKind::Anvil).await;
+}
+
+async fn an_honest_close_is_settled_by_the_sender(kind: NodeKind) {
+    let world = World::start(kind).await;
+    let (upstream, files) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let state = files.path().join("receiver.db");
+    let proxy = Receiver::start(&world, upstream.url(), PRICE, &state, receiver::quick()).await;
+    let before = world.tokens(world.sender.address()).await;
+    let (session, channel) = pay_six(&world, &proxy).await;
+    // The receiver is away: no agreement is to be had.
+    proxy.stop().await;
+    let channels = session.channels();
+    channels[0].close().await.unwrap();
+    assert!(
+        channels[0].settle().await.is_err(),
+        "not before the challenge period is over"
+    );
+    mine(&world, u64::from(world.contract.challenge_period()) + 1).await;
+    channels[0].settle().await.unwrap();
+    assert_eq!(world.tokens(world.receiver.address()).await, Amount::from(30));
+    let after = world.tokens(world.sender.address()).await;
+    assert_eq!(before.checked_sub(after), Some(Amount::from(30)));
+    assert!(world.contract.channel_info(&channel).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_close_is_settled_on_the_development_chain() {
+    an_honest_close_is_settled_by_the_sender(NodeKind::Devchain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_close_is_settled_on_anvil() {
+    an_honest_close_is_settled_by_the_sender(NodeKind::Anvil).await;
+}
