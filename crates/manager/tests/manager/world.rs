@@ -1,7 +1,7 @@
 //! A chain with contracts, a receiver and a sender.
 
 use microraiden_chain::deploy::{self, TokenParams};
-use microraiden_chain::{Contract, Node, Wallet, token};
+use microraiden_chain::{Contract, Node, Wallet, WalletOptions, token};
 use microraiden_devchain::{Config as DevConfig, DevChain, Mining};
 use microraiden_manager::{ChannelManager, CloseRequest, Config, Denied, Offer, Permit};
 use microraiden_protocol::ledger::{AccountRow, Payment, Refusal};
@@ -118,9 +118,14 @@ impl World {
 
     pub(crate) async fn manager(&self, store: Arc<dyn ChannelStore>, config: Config) -> ChannelManager {
         let (contract, key) = (self.contract.clone(), self.receiver.clone());
-        ChannelManager::start(contract, self.wallet(&self.receiver), key, store, config)
-            .await
-            .unwrap()
+        // What a reorganisation drops is soon offered again.
+        let options = WalletOptions {
+            raise_fees_after: Duration::from_millis(500),
+            ..WalletOptions::default()
+        };
+        let wallet = Wallet::with_options(contract.node().clone(), key.clone(), options);
+        let manager = ChannelManager::start(contract, wallet, key, store, config);
+        manager.await.unwrap()
     }
 
     /// A manager of a new state, and a confirmed channel.
