@@ -15,7 +15,19 @@ const SETTINGS = {
   optimizer: { enabled: true, runs: 1_000_000 },
   evmVersion: "cancun",
   metadata: { bytecodeHash: "none", appendCBOR: false },
-  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+  outputSelection: {
+    "*": {
+      "": ["ast"],
+      "*": [
+        "abi",
+        "devdoc",
+        "userdoc",
+        "evm.bytecode.object",
+        "evm.deployedBytecode.object",
+        "evm.deployedBytecode.immutableReferences",
+      ],
+    },
+  },
 };
 
 /** Compiles all of src/ and returns solc's output by contract name; a warning is an error. */
@@ -28,17 +40,38 @@ export function compile() {
   if (output.errors?.length) {
     throw new Error(output.errors.map((error) => error.formattedMessage).join("\n"));
   }
-  return Object.assign({}, ...Object.values(output.contracts));
+  const names = variables(output.sources);
+  const contracts = Object.assign({}, ...Object.values(output.contracts));
+  for (const contract of Object.values(contracts)) contract.immutables = immutables(contract, names);
+  return contracts;
+}
+
+/** The names of all variables by their number in the syntax tree. */
+function variables(node, names = {}) {
+  if (typeof node !== "object" || node === null) return names;
+  if (node.nodeType === "VariableDeclaration") names[node.id] = node.name;
+  Object.values(node).forEach((child) => variables(child, names));
+  return names;
+}
+
+/** Where the deployed code holds the 32 bytes of each immutable value, by its name. */
+function immutables({ evm }, names) {
+  const places = Object.entries(evm.deployedBytecode.immutableReferences ?? {}).map(([id, references]) => [
+    names[id],
+    references.map(({ start }) => start),
+  ]);
+  return Object.fromEntries(places.sort());
 }
 
 /** The committed text of one contract's artifact. */
-function artifact(contractName, { abi, evm }) {
+function artifact(contractName, { abi, evm, immutables }) {
   const content = {
     contractName,
     compiler: solc.version(),
     abi,
     bytecode: `0x${evm.bytecode.object}`,
     deployedBytecode: `0x${evm.deployedBytecode.object}`,
+    immutables,
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }
