@@ -3,10 +3,12 @@
 /// How many tests passed, if the line is a runner's summary.
 ///
 /// Cargo prints `test result: ok. 12 passed; 0 failed; …` for each file of tests, Node.js
-/// `# pass 12` or `ℹ pass 12` at its end.
+/// `# pass 12` or `ℹ pass 12` at its end, forge `Suite result: ok. 12 passed; 0 failed; …` for each
+/// contract of tests.
 pub(super) fn passed(line: &str) -> Option<u64> {
-    let cargo = line
+    let cargo_or_forge = line
         .strip_prefix("test result: ok. ")
+        .or_else(|| line.strip_prefix("Suite result: ok. "))
         .and_then(|rest| rest.split_once(" passed;")?.0.parse().ok());
     let node = || {
         line.strip_prefix("# pass ")
@@ -14,7 +16,7 @@ pub(super) fn passed(line: &str) -> Option<u64> {
             .parse()
             .ok()
     };
-    cargo.or_else(node)
+    cargo_or_forge.or_else(node)
 }
 
 #[cfg(test)]
@@ -27,6 +29,10 @@ mod tests {
             passed("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured"),
             Some(12)
         );
+        assert_eq!(
+            passed("Suite result: ok. 9 passed; 0 failed; 0 skipped; finished in 24.65ms"),
+            Some(9)
+        );
         assert_eq!(passed("# pass 7"), Some(7));
         assert_eq!(passed("ℹ pass 7"), Some(7));
         for line in [
@@ -35,6 +41,8 @@ mod tests {
             "# tests 7",
             "# pass ",
             "test result: FAILED. 3 passed; 1 failed",
+            "Suite result: FAILED. 3 passed; 1 failed; 0 skipped",
+            "Ran 1 test suite in 24.65ms: 9 tests passed, 0 failed, 0 skipped (9 total tests)",
         ] {
             assert_eq!(passed(line), None, "{line}");
         }

@@ -72,7 +72,8 @@ fn contracts(run: &mut Run<'_>) -> Result<(), Failure> {
     run.run(&Program::new("node", ["contracts/compile.mjs", "--check"]))?;
     let files = node_tests(run.root, "contracts/test")?;
     let options = ["--test", "--test-reporter=spec"].map(str::to_owned);
-    run.tests(&Program::new("node", options.into_iter().chain(files)))
+    run.tests(&Program::new("node", options.into_iter().chain(files)))?;
+    run.tests(&Program::new("node", ["contracts/forge.mjs", "test"]))
 }
 
 fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
