@@ -22,18 +22,27 @@ pub struct TokenParams {
     pub decimals: u8,
 }
 
+impl TokenParams {
+    /// A token of which the deployer receives `supply` whole ones; `None` when these are more base units than fit
+    /// 256 bits.
+    pub fn with_whole_supply(supply: u128, name: String, symbol: String, decimals: u8) -> Option<Self> {
+        let unit = U256::from(10).checked_pow(U256::from(decimals))?;
+        let supply = U256::from(supply).checked_mul(unit)?;
+        Some(Self {
+            supply,
+            name,
+            symbol,
+            decimals,
+        })
+    }
+}
+
 /// Deploys a development token; the wallet owns its supply.
 ///
 /// # Errors
 /// When the transaction fails.
 pub async fn token(wallet: &Wallet, params: TokenParams) -> Result<(Address, Receipt), TransactionError> {
-    let arguments = CustomToken::constructorCall {
-        initial_supply: params.supply,
-        token_name: params.name,
-        token_symbol: params.symbol,
-        decimal_units: params.decimals,
-    };
-    create(wallet, &CustomToken::BYTECODE, &arguments).await
+    create(wallet, token_init_code(&params)).await
 }
 
 /// Deploys a channel contract for a token, with a challenge period in blocks and no trusted contracts.
@@ -56,21 +65,36 @@ pub async fn channels(
         return Err(ChainError::NoCode(token).into());
     }
     wallet.node().check_block_numbers().await?;
+    create(wallet, channels_init_code(token, challenge_period)).await
+}
+
+/// What is sent to deploy a development token.
+pub(crate) fn token_init_code(params: &TokenParams) -> Bytes {
+    let arguments = CustomToken::constructorCall {
+        initial_supply: params.supply,
+        token_name: params.name.clone(),
+        token_symbol: params.symbol.clone(),
+        decimal_units: params.decimals,
+    };
+    init_code(&CustomToken::BYTECODE, &arguments)
+}
+
+/// What is sent to deploy a channel contract.
+pub(crate) fn channels_init_code(token: Address, challenge_period: u32) -> Bytes {
     let arguments = Channels::constructorCall {
         _token_address: token,
         _challenge_period: challenge_period,
         _trusted_contracts: vec![],
     };
-    create(wallet, &Channels::BYTECODE, &arguments).await
+    init_code(&Channels::BYTECODE, &arguments)
 }
 
-async fn create(
-    wallet: &Wallet,
-    bytecode: &Bytes,
-    arguments: &impl SolConstructor,
-) -> Result<(Address, Receipt), TransactionError> {
-    let init_code = [bytecode.as_ref(), &arguments.abi_encode()].concat();
-    let receipt = wallet.send(None, init_code.into(), U256::ZERO, None).await?;
+fn init_code(bytecode: &Bytes, arguments: &impl SolConstructor) -> Bytes {
+    [bytecode.as_ref(), &arguments.abi_encode()].concat().into()
+}
+
+async fn create(wallet: &Wallet, init_code: Bytes) -> Result<(Address, Receipt), TransactionError> {
+    let receipt = wallet.send(None, init_code, U256::ZERO, None).await?;
     let address = receipt.contract_address.ok_or(TransactionError::Incomplete {
         transaction: receipt.transaction,
         missing: "contract address",

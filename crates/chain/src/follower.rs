@@ -238,7 +238,7 @@ impl Follower {
 }
 
 /// Whether the node answered, but did not want to say this.
-fn is_refusal(error: &ChainError) -> bool {
+pub(crate) fn is_refusal(error: &ChainError) -> bool {
     let ChainError::Request { source, .. } = error else {
         return false;
     };

@@ -7,6 +7,8 @@
 //! - [`Follower`]: what is new on the canonical chain, reorganisations included;
 //! - [`Wallet`]: a key that signs and sends transactions, and waits for their [`Receipt`];
 //! - [`deploy`] and [`token`]: new contracts, and the token that deposits are made of;
+//! - [`deployment`]: both contracts planned, paid for, confirmed and verified;
+//! - [`Inspection`]: what stands at an address;
 //! - [`keys`]: private keys in files.
 //!
 //! Invariants: no request waits for ever; what a [`Follower`] hands out always comes from one chain; keys and
@@ -14,13 +16,17 @@
 
 pub mod abi;
 mod actions;
+mod artifact;
 mod bindings;
+mod confirm;
 mod contract;
 pub mod deploy;
+pub mod deployment;
 mod error;
 mod events;
 mod fees;
 mod follower;
+pub mod inspection;
 pub mod keys;
 mod node;
 mod revert;
@@ -34,6 +40,7 @@ pub use contract::{ChannelInfo, Contract};
 pub use error::{ChainError, TransactionError};
 pub use events::Party;
 pub use follower::Follower;
+pub use inspection::Inspection;
 pub use node::{Header, Node, REQUEST_TIMEOUT};
 pub use revert::Revert;
 pub use rpc::RpcError;

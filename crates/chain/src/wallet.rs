@@ -306,6 +306,11 @@ impl Wallet {
         }
     }
 
+    /// What became of a transaction; `None` while no block of the chain holds it.
+    pub(crate) async fn receipt_of(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        Ok(self.receipt(transaction).await?.map(Receipt::from))
+    }
+
     async fn receipt(&self, transaction: B256) -> Result<Option<RpcReceipt>, ChainError> {
         self.node()
             .ask_maybe("eth_getTransactionReceipt", json!([transaction]))

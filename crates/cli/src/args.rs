@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use microraiden_chain::deploy::MINIMUM_CHALLENGE_PERIOD;
 use microraiden_protocol::Address;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use url::Url;
 Examples:
   microraiden demo                      see everything at work, without any configuration
   microraiden devchain                  run a development chain on port 8545
+  microraiden deploy --private-key F    deploy a token and a channel contract
   microraiden get URL --private-key F   pay for a request
 
 Exit status: 0 when it worked, 1 when it did not, 2 when the command line is wrong.
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run a development chain; its keys are public, so never use it for anything of value
     Devchain(DevchainArgs),
+    /// Deploy a channel contract, with a token of its own or one that is there; or look at one
+    Deploy(DeployArgs),
     /// Sell what an upstream server offers
     Proxy(ProxyArgs),
     /// Request a URL and pay for it
@@ -44,7 +48,7 @@ impl Command {
     pub(crate) const fn default_log(&self) -> &'static str {
         match self {
             Self::Proxy(_) | Self::Devchain(_) => "info",
-            Self::Demo(_) | Self::Get(_) => "error",
+            Self::Demo(_) | Self::Deploy(_) | Self::Get(_) => "error",
         }
     }
 }
@@ -107,9 +111,8 @@ pub(crate) struct ChainArgs {
     /// The JSON-RPC endpoint of an Ethereum node
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
     pub(crate) rpc_provider: Url,
-    /// The channel contract
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) channel_manager_address: Address,
+    #[command(flatten)]
+    pub(crate) contract: ContractArgs,
     /// The file with the private key: a keystore, or 64 hexadecimal digits; readable by you only
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key: PathBuf,
@@ -118,11 +121,113 @@ pub(crate) struct ChainArgs {
     pub(crate) private_key_password_file: Option<PathBuf>,
 }
 
+/// Which channel contract to use: one of the two.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ContractArgs {
+    /// The channel contract
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) channel_manager_address: Option<Address>,
+    /// The file that `deploy` has written about the channel contract
+    #[arg(long, value_name = "FILE")]
+    pub(crate) deployment_file: Option<PathBuf>,
+}
+
+/// Options of `deploy`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
+Examples:
+  microraiden deploy --private-key owner.key --dry-run       what would it cost?
+  microraiden deploy --private-key owner.key                 a development token and a channel contract
+  microraiden deploy --private-key owner.key --token-address 0x... --challenge-period 8640
+  microraiden deploy check 0x...                             what stands at an address?
+
+The owner's only right is to add and remove trusted contracts. What was deployed is verified, then written to the
+deployment file, which `proxy` and `get` read."
+)]
+pub(crate) struct DeployArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DeployCommand>,
+    /// The JSON-RPC endpoint of an Ethereum node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    pub(crate) rpc_provider: Url,
+    /// The file with the owner's private key: a keystore, or 64 hexadecimal digits; readable by you only
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) private_key: Option<PathBuf>,
+    /// The file whose first line is the keystore's password; asked for when absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) private_key_password_file: Option<PathBuf>,
+    /// How long a receiver has to correct an uncooperative close
+    #[arg(long, value_name = "BLOCKS", default_value_t = MINIMUM_CHALLENGE_PERIOD,
+          value_parser = clap::value_parser!(u32).range(i64::from(MINIMUM_CHALLENGE_PERIOD)..))]
+    pub(crate) challenge_period: u32,
+    /// How many whole tokens the owner receives of a new token
+    #[arg(long, value_name = "TOKENS", default_value_t = 10_000_000)]
+    pub(crate) supply: u128,
+    /// The name of a new token
+    #[arg(long, value_name = "NAME", default_value = "CustomToken")]
+    pub(crate) token_name: String,
+    /// The symbol of a new token
+    #[arg(long, value_name = "SYMBOL", default_value = "TKN")]
+    pub(crate) token_symbol: String,
+    /// The decimals of a new token
+    #[arg(long, value_name = "DIGITS", default_value_t = 18)]
+    pub(crate) token_decimals: u8,
+    /// Use this token instead of a new one
+    #[arg(long, value_name = "ADDRESS",
+          conflicts_with_all = ["supply", "token_name", "token_symbol", "token_decimals"])]
+    pub(crate) token_address: Option<Address>,
+    /// How many blocks must lie above the transactions before they count
+    #[arg(long, value_name = "BLOCKS", default_value_t = 0)]
+    pub(crate) confirmations: u64,
+    /// Where to write what was deployed
+    #[arg(long, value_name = "FILE", default_value = "deployment.json")]
+    pub(crate) deployment_file: PathBuf,
+    /// Replace a deployment file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Deploy nothing, only estimate the cost
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON object, also on a terminal
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Accept that the contract is unaudited and the tokens are real
+    #[arg(long)]
+    pub(crate) unaudited_real_money: bool,
+}
+
+/// What else `deploy` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeployCommand {
+    /// Say what stands at an address; with status 1 when it is not a channel contract
+    Check(CheckArgs),
+}
+
+/// Options of `deploy check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Where to look
+    pub(crate) address: Address,
+    /// The JSON-RPC endpoint of an Ethereum node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    pub(crate) rpc_provider: Url,
+    /// Look for trusted contracts from this block on
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    pub(crate) start_block: u64,
+    /// Print one JSON object, also on a terminal
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Options of `proxy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  microraiden proxy --private-key receiver.key --channel-manager-address 0x... \\
+  microraiden proxy --private-key receiver.key --deployment-file deployment.json \\
       --upstream http://127.0.0.1:8000 --price '0.002 TKN'
 
 Keep the state file safe and backed up: it holds what you are owed.")]
@@ -150,9 +255,9 @@ pub(crate) struct ProxyArgs {
     /// How many blocks must lie above a deposit before it can be paid with
     #[arg(long, default_value_t = 1)]
     pub(crate) confirmations: u64,
-    /// The first block that can hold one of your channels
-    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
-    pub(crate) start_block: u64,
+    /// The first block that can hold one of your channels; that of the deployment file, or 0, by default
+    #[arg(long, value_name = "BLOCK")]
+    pub(crate) start_block: Option<u64>,
     /// Milliseconds between two looks at the chain
     #[arg(long, value_name = "MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..))]
     pub(crate) poll_interval: u64,
@@ -166,7 +271,7 @@ pub(crate) struct ProxyArgs {
 #[command(after_help = "\
 Example:
   microraiden get http://127.0.0.1:5000/echofix/hello --private-key sender.key \\
-      --channel-manager-address 0x... --max-price '0.01 TKN'
+      --deployment-file deployment.json --max-price '0.01 TKN'
 
 The answer's body goes to standard output; what was paid, to standard error.")]
 pub(crate) struct GetArgs {

@@ -2,7 +2,7 @@
 
 use crate::args::GetArgs;
 use crate::proxy::check_play_money;
-use crate::{Failure, amounts, keys};
+use crate::{Failure, amounts, deployment_file, keys};
 use microraiden_chain::{Contract, Node};
 use microraiden_protocol::{Amount, Deposit, Price};
 use microraiden_sender::{Client, Closing, DepositPolicy, Session, SessionConfig};
@@ -17,7 +17,8 @@ pub(crate) async fn run(args: GetArgs) -> Result<(), Failure> {
     let node = Node::connect(&args.chain.rpc_provider).await?;
     check_play_money(node.chain_id(), args.unaudited_real_money)?;
     node.check_block_numbers().await?;
-    let contract = Contract::at(node, args.chain.channel_manager_address).await?;
+    let (address, _) = deployment_file::locate(&args.chain.contract, node.chain_id())?;
+    let contract = Contract::at(node, address).await?;
     let token = contract.token().clone();
     let read = |text: &str| amounts::parse(text, &token.symbol, token.decimals);
     let max_price = read(&args.max_price)?;

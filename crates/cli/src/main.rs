@@ -3,6 +3,8 @@
 mod amounts;
 mod args;
 mod demo;
+mod deploy;
+mod deployment_file;
 mod devchain;
 mod get;
 mod keys;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Demo(args) => demo::run(args).await,
             Command::Devchain(args) => devchain::run(args).await,
+            Command::Deploy(args) => deploy::run(args).await,
             Command::Proxy(args) => proxy::run(args).await,
             Command::Get(args) => get::run(args).await,
         }

@@ -1,7 +1,7 @@
 //! `microraiden proxy`: arguments become a configuration, which the proxy runs.
 
 use crate::args::ProxyArgs;
-use crate::{Failure, amounts, interrupted, keys};
+use crate::{Failure, amounts, deployment_file, interrupted, keys};
 use microraiden_chain::{Contract, Node};
 use microraiden_protocol::{BlockNumber, Price};
 use microraiden_proxy::{Config, Route};
@@ -32,7 +32,8 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     )?;
     let node = Node::connect(&args.chain.rpc_provider).await?;
     check_play_money(node.chain_id(), args.unaudited_real_money)?;
-    let contract = Contract::at(node, args.chain.channel_manager_address).await?;
+    let (contract_address, start_block) = deployment_file::locate(&args.chain.contract, node.chain_id())?;
+    let contract = Contract::at(node, contract_address).await?;
     let token = contract.token();
     let price = Price::new(amounts::parse(&args.price, &token.symbol, token.decimals)?.base_units());
     let route = |path: &str| Route {
@@ -51,12 +52,12 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     println!("http://{address}");
     let config = Config {
         rpc: args.chain.rpc_provider,
-        contract: args.chain.channel_manager_address,
+        contract: contract_address,
         key,
         state_file: args.state_file,
         manager: microraiden_manager::Config {
             n_confirmations: args.confirmations,
-            start_block: BlockNumber(args.start_block),
+            start_block: args.start_block.map_or(start_block, BlockNumber),
             poll_interval: Duration::from_millis(args.poll_interval),
             ..microraiden_manager::Config::default()
         },
