@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod check;
 mod demo;
+mod deploy;
 mod kill;
+mod place;
 mod process;
+mod relay;
