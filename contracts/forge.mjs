@@ -1,15 +1,26 @@
 // Runs npm's forge in this folder, where it finds foundry.toml and our solc: `node contracts/forge.mjs test`.
 
 import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import path from "node:path";
 
-const FORGE = fileURLToPath(import.meta.resolve("@foundry-rs/forge/bin.mjs"));
+/** The program itself, not npm's script around it, which exits with 0 also when tests failed. */
+function program() {
+  const architecture = { x64: "amd64" }[process.arch] ?? process.arch;
+  const file = process.platform === "win32" ? "forge.exe" : "forge";
+  const place = `@foundry-rs/forge-${process.platform}-${architecture}/bin/${file}`;
+  return createRequire(import.meta.url).resolve(place);
+}
 
 /** Runs forge in `folder` and gives its exit code and, if `stdio` is "pipe", what it printed. */
-export function forge(options, { folder, stdio }) {
+export function forge(options, { folder, stdio, environment = {} }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [FORGE, ...options], { cwd: folder, stdio: ["ignore", stdio, stdio] });
+    const child = spawn(program(), options, {
+      cwd: folder,
+      stdio: ["ignore", stdio, stdio],
+      env: { ...process.env, ...environment },
+    });
     let printed = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text) => (printed += text));
