@@ -27,11 +27,16 @@ contract CustomToken is StandardToken {
     /// @notice `_num` tokens were created for `_to`.
     event Minted(address indexed _to, uint256 indexed _num);
 
+    /// @notice Minting costs at least `minimum` wei.
     error MintTooCheap(uint256 paid, uint256 minimum);
+    /// @notice Only the owner may.
     error NotOwner(address caller);
+    /// @notice There is no ether to send.
     error NoFunds();
+    /// @notice The owner did not take the ether.
     error OwnerRefusedFunds();
 
+    /// @notice Deploys the token; the deployer is its owner.
     /// @param initial_supply what the deployer receives, in base units.
     constructor(uint256 initial_supply, string memory token_name, string memory token_symbol, uint8 decimal_units) {
         owner_address = msg.sender;

@@ -7,8 +7,11 @@ library ECVerify {
     /// anyone can compute; only the one with the lower s counts.
     uint256 private constant HIGHEST_S = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
 
+    /// @notice A signature has 65 bytes.
     error InvalidSignatureLength(uint256 length);
+    /// @notice The last byte is none of 0, 1, 27 and 28.
     error InvalidSignatureV(uint8 v);
+    /// @notice `s` is in the upper half: this is the second form of a signature, which does not count.
     error InvalidSignatureS(uint256 s);
     /// @notice No key can have made this signature.
     error InvalidSignature();

@@ -115,6 +115,7 @@ contract RaidenMicroTransferChannels is ERC223Receiver, ChannelEventsAndErrors {
 
     // ---------------------------------------------------------------------------------------- Deployment and the owner
 
+    /// @notice Deploys the contract for one token; the deployer is its owner.
     /// @param _token_address the token of all deposits.
     /// @param _challenge_period in blocks, at least 500. There is no maximum: read it before you deposit.
     /// @param _trusted_contracts see `addTrustedContracts`; may be empty.

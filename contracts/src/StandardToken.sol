@@ -11,9 +11,13 @@ abstract contract StandardToken is Token {
     mapping(address => uint256) private balances;
     mapping(address => mapping(address => uint256)) private allowances;
 
+    /// @notice Neither the zero address nor the token itself can hold tokens.
     error InvalidRecipient(address to);
+    /// @notice The zero address holds no tokens.
     error InvalidOwner(address from);
+    /// @notice `owner` holds fewer tokens than `value`.
     error BalanceTooLow(address owner, uint256 balance, uint256 value);
+    /// @notice `spender` may send fewer tokens than `value`.
     error AllowanceTooLow(address spender, uint256 allowance, uint256 value);
     /// @notice An allowance changes only to or from zero: else its spender could spend the old one and the new one.
     error AllowanceNotSpent(address spender, uint256 allowance);

@@ -3,7 +3,9 @@ pragma solidity 0.8.37;
 
 /// @title The part of the ERC20 standard that moves tokens and counts them.
 interface ERC20 {
+    /// @notice `_value` tokens went from `_from` to `_to`.
     event Transfer(address indexed _from, address indexed _to, uint256 _value);
+    /// @notice `_owner` allows `_spender` to send `_value` of its tokens.
     event Approval(address indexed _owner, address indexed _spender, uint256 _value);
 
     /// @notice How many tokens exist, in base units.
