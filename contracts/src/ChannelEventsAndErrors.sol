@@ -39,7 +39,7 @@ interface ChannelEventsAndErrors {
         uint192 _withdrawn_balance
     );
 
-    /// @notice The owner began to trust a contract, or ceased to.
+    /// @notice The owner began to trust `_trusted_contract_address`, or ceased to, as `_trusted_status` says.
     event TrustedContract(address indexed _trusted_contract_address, bool _trusted_status);
 
     /// @notice Called from within another call of this contract.

@@ -38,6 +38,9 @@ contract CustomToken is StandardToken {
 
     /// @notice Deploys the token; the deployer is its owner.
     /// @param initial_supply what the deployer receives, in base units.
+    /// @param token_name the token's name, for people.
+    /// @param token_symbol the token's short name, for people.
+    /// @param decimal_units how many decimal places people shift a number of base units.
     constructor(uint256 initial_supply, string memory token_name, string memory token_symbol, uint8 decimal_units) {
         owner_address = msg.sender;
         name = token_name;

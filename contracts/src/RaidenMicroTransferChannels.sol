@@ -134,11 +134,13 @@ contract RaidenMicroTransferChannels is ERC223Receiver, ChannelEventsAndErrors {
 
     /// @notice Trusts contracts to open and top up channels for any sender, with their own tokens. Addresses without
     /// code are skipped.
+    /// @param _trusted_contracts their addresses.
     function addTrustedContracts(address[] calldata _trusted_contracts) external isOwner {
         trust(_trusted_contracts);
     }
 
     /// @notice Ceases to trust contracts. Addresses that are not trusted are skipped.
+    /// @param _trusted_contracts their addresses.
     function removeTrustedContracts(address[] calldata _trusted_contracts) external isOwner {
         for (uint256 i = 0; i < _trusted_contracts.length; i++) {
             if (!trusted_contracts[_trusted_contracts[i]]) continue;

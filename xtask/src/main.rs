@@ -28,7 +28,7 @@ Commands:
   test          install what the tests need, then check, build and test everything
   layering      compare the arrows between our crates with the table of the house
   dependencies  check licences and duplicate versions of what we depend on
-  contracts     compile the contracts and write contracts/artifacts/
+  contracts     compile the contracts; write contracts/artifacts/ and docs/contract-api.md
 
 `cargo xtask COMMAND --help` says more about one of them.
 
@@ -38,11 +38,12 @@ Examples:
 ";
 
 const CONTRACTS_HELP: &str = "\
-Compiles contracts/src/ and writes ABI and bytecode to contracts/artifacts/.
+Compiles contracts/src/ and writes ABI and bytecode to contracts/artifacts/, the reference of the
+interface to docs/contract-api.md.
 
 Usage: cargo xtask contracts
 
-Needs what `npm ci` installs. `cargo xtask test` compares the artifacts with a fresh compile.
+Needs what `npm ci` installs. `cargo xtask test` compares both with what is committed.
 
 Examples:
   cargo xtask contracts
@@ -82,7 +83,10 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
             let [write] = flags(options, ["--write"])?;
             return dependencies::run(&root, write);
         }
-        ["contracts"] => return Program::new("node", ["contracts/compile.mjs"]).run(&root),
+        ["contracts"] => {
+            Program::new("node", ["contracts/compile.mjs"]).run(&root)?;
+            return Program::new("node", ["contracts/reference.mjs"]).run(&root);
+        }
         other => return Err(Failure::Usage(other.join(" "))),
     }
     Ok(())
