@@ -70,6 +70,7 @@ fn build(run: &mut Run<'_>) -> Result<(), Failure> {
 
 fn contracts(run: &mut Run<'_>) -> Result<(), Failure> {
     run.run(&Program::new("node", ["contracts/compile.mjs", "--check"]))?;
+    run.run(&Program::new("node", ["contracts/reference.mjs", "--check"]))?;
     let files = node_tests(run.root, "contracts/test")?;
     let options = ["--test", "--test-reporter=spec"].map(str::to_owned);
     run.tests(&Program::new("node", options.into_iter().chain(files)))?;
