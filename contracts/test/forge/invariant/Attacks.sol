@@ -64,10 +64,13 @@ abstract contract Attacks is Steps {
         call = abi.encodeCall(channels.topUpDelegate, (people[0], people[3], height, uint192(amount)));
         attack("feign a delegate's top up", cheat, call, opened(people[0], people[3]) && amount > 0);
 
-        if (!found || kind % 5 != 0) data = misshapen(data, kind);
         call = abi.encodeWithSignature("transfer(address,uint256,bytes)", channels, amount, data);
         if (act(cheat, address(token), call)) revert("deposit in another's name: accepted");
         done["deposit in another's name"]++;
+
+        call = abi.encodeWithSignature("transfer(address,uint256,bytes)", channels, amount, misshapen(data, kind));
+        if (act(people[0], address(token), call)) revert("misshapen data: accepted");
+        done["misshapen data"]++;
     }
 
     function grabTrust(uint256 kind, uint256, uint256) external {
@@ -163,9 +166,11 @@ abstract contract Attacks is Steps {
         return abi.encodePacked(closing(e, balance), uint8(0));
     }
 
+    /// @dev Data that is neither 40 nor 44 bytes long.
     function misshapen(bytes memory data, uint256 kind) private pure returns (bytes memory) {
         if (kind % 4 == 0) return "";
         if (kind % 4 == 1) return abi.encodePacked(data, uint8(0));
-        return data;
+        if (kind % 4 == 2) return abi.encodePacked(data, uint16(0));
+        return abi.encodePacked(data, data);
     }
 }
