@@ -72,9 +72,12 @@ fn contracts(run: &mut Run<'_>) -> Result<(), Failure> {
     run.run(&Program::new("node", ["contracts/compile.mjs", "--check"]))?;
     run.run(&Program::new("node", ["contracts/reference.mjs", "--check"]))?;
     let files = node_tests(run.root, "contracts/test")?;
-    let options = ["--test", "--test-reporter=spec"].map(str::to_owned);
-    run.tests(&Program::new("node", options.into_iter().chain(files)))?;
-    run.tests(&Program::new("node", ["contracts/forge.mjs", "test"]))
+    run.tests(&node_test(files))?;
+    run.tests(&Program::new("node", ["contracts/forge.mjs", "test"]))?;
+    if run.full {
+        run.tests(&node_test(vec!["contracts/mutants.test.mjs".to_owned()]))?;
+    }
+    Ok(())
 }
 
 fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
@@ -97,6 +100,12 @@ const FACADE: &str = "--features=microraiden/sender,microraiden/paywall";
 fn workspace<'a>(command: &'a str, options: impl IntoIterator<Item = &'a str>) -> Program {
     let arguments = [command, "--release", "--workspace", "--locked", FACADE];
     Program::new("cargo", arguments.into_iter().chain(options))
+}
+
+/// The test runner of Node.js on these files.
+fn node_test(files: Vec<String>) -> Program {
+    let options = ["--test", "--test-reporter=spec"].map(str::to_owned);
+    Program::new("node", options.into_iter().chain(files))
 }
 
 /// The files of tests in a folder, of which there must be some.
