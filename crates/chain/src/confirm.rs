@@ -52,3 +52,63 @@ async fn depth(wallet: &Wallet, receipt: &Receipt) -> Result<(Option<Receipt>, u
         .map_or(0, |found| head.0.saturating_sub(found.block.number.0));
     Ok((found, above))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::{self, TokenParams};
+    use microraiden_devchain::{Config, DevChain};
+    use microraiden_protocol::SecretKey;
+
+    const IMPATIENCE: Duration = Duration::from_millis(500);
+
+    async fn mined() -> (DevChain, Wallet, Receipt) {
+        let chain = DevChain::start(Config::default()).await.unwrap();
+        let node = Node::connect(&chain.url().parse().unwrap()).await.unwrap();
+        let key = SecretKey::from_bytes(chain.accounts()[0].secret_key.as_slice()).unwrap();
+        let wallet = Wallet::new(node, key);
+        let params = TokenParams::with_whole_supply(1, "Test token".into(), "TST".into(), 2).unwrap();
+        let (_, receipt) = deploy::token(&wallet, params).await.unwrap();
+        (chain, wallet, receipt)
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_stands_still_is_given_up() {
+        let (chain, wallet, receipt) = mined().await;
+        let at_once = confirm(&wallet, receipt.clone(), 0, IMPATIENCE).await.unwrap();
+        assert_eq!(at_once, receipt);
+        chain.mine(2);
+        let error = confirm(&wallet, receipt.clone(), 3, IMPATIENCE)
+            .await
+            .unwrap_err();
+        let DeployError::Unconfirmed {
+            above, confirmations, ..
+        } = error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!((above, confirmations), (2, 3));
+        chain.mine(1);
+        assert_eq!(
+            confirm(&wallet, receipt.clone(), 3, IMPATIENCE).await.unwrap(),
+            receipt
+        );
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_moved_is_followed_and_one_that_vanished_is_given_up() {
+        let (chain, wallet, receipt) = mined().await;
+        chain.mine(3);
+        chain.reorganise(4, true).unwrap();
+        chain.mine(3);
+        let moved = confirm(&wallet, receipt.clone(), 2, IMPATIENCE).await.unwrap();
+        assert_eq!(moved.transaction, receipt.transaction);
+        assert_ne!(moved.block, receipt.block);
+        chain.reorganise(chain.block_number(), false).unwrap();
+        let error = confirm(&wallet, moved, 0, IMPATIENCE).await.unwrap_err();
+        assert!(
+            matches!(error, DeployError::Unconfirmed { above: 0, .. }),
+            "{error}"
+        );
+    }
+}
