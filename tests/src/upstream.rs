@@ -1,8 +1,10 @@
 //! A server with content to sell, which counts, fails and waits as a test wants.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::routing::get;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +23,8 @@ struct Shared {
 }
 
 /// A running server: `/echo/{text}` answers the text, `/fail/{n}` 500 for its first `n` calls,
-/// `/wait/{text}` when the gate is open.
+/// `/wait/{text}` when the gate is open, `/status/{code}` that status with headers of its own,
+/// `/length` the length of the request's body.
 #[derive(Debug, Clone)]
 pub struct Upstream {
     address: SocketAddr,
@@ -45,6 +48,8 @@ impl Upstream {
             .route("/echo/{text}", get(echo))
             .route("/fail/{times}", get(fail))
             .route("/wait/{text}", get(wait))
+            .route("/status/{code}", get(with_status))
+            .route("/length", post(length))
             .with_state(shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -96,6 +101,26 @@ async fn fail(State(shared): State<Arc<Shared>>, Path(times): Path<u64>) -> Resu
     }
     shared.served.fetch_add(1, Ordering::SeqCst);
     Ok("at last".to_owned())
+}
+
+/// With headers that must not reach the client.
+async fn with_status(Path(code): Path<u16>) -> Result<impl IntoResponse, StatusCode> {
+    let status = StatusCode::from_u16(code).map_err(|_| StatusCode::NOT_FOUND)?;
+    let headers = [
+        ("rdn-price", "1"),
+        ("rdn-cost", "1"),
+        ("rdn-anything", "1"),
+        ("keep-alive", "timeout=1"),
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+        ("x-own", "1"),
+    ];
+    Ok((status, headers))
+}
+
+async fn length(State(shared): State<Arc<Shared>>, body: Bytes) -> String {
+    shared.served.fetch_add(1, Ordering::SeqCst);
+    body.len().to_string()
 }
 
 /// Takes the request out of the count also when its client has gone.

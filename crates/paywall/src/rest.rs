@@ -16,6 +16,16 @@ use microraiden_manager::{ChannelOverview, ChannelState, CloseError, CloseReques
 use microraiden_protocol::ledger::CloseRefusal;
 use microraiden_protocol::{Address, ChannelId};
 
+/// The path patterns that [`router`] answers.
+pub const PATTERNS: [&str; 6] = [
+    "/cm",
+    "/api/1/stats",
+    "/api/1/channels",
+    "/api/1/channels/",
+    "/api/1/channels/{sender}",
+    "/api/1/channels/{sender}/{open_block}",
+];
+
 /// The routes below `/api/1`, and `/cm`.
 pub fn router(paywall: Paywall) -> Router {
     let api = Router::new()

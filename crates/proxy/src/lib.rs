@@ -3,9 +3,14 @@
 //! [`run`] puts everything together: the state file, the contract, the channel manager, the REST
 //! interface, and a paywall before each [`Route`]. It returns when it is told to shut down, after
 //! the requests in flight are answered and everything accepted is durable.
+//!
+//! Invariants: a request reaches the upstream by the path that its price was found for; no client
+//! can hold a connection without sending a request, or hold up the shutdown.
 
 mod config;
 mod run;
+mod server;
+mod target;
 mod upstream;
 
 pub use config::{Config, Route};

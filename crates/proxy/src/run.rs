@@ -1,6 +1,7 @@
 //! Putting the parts together, serving, and stopping in order.
 
-use crate::config::Config;
+use crate::config::{Config, Route};
+use crate::server::serve;
 use crate::upstream::Upstream;
 use axum::Router;
 use microraiden_chain::{ChainError, Contract, Node, Wallet};
@@ -26,16 +27,19 @@ pub enum RunError {
     /// An upstream cannot be reached in the way its address asks for.
     #[error("the address of an upstream begins with http://, not {0}://")]
     UpstreamScheme(String),
-    /// The listening socket failed.
-    #[error("the server failed")]
-    Serve(#[source] std::io::Error),
+    /// A route's pattern cannot be read, or matches the same paths as another route or the REST
+    /// interface.
+    #[error(
+        "the path pattern {0:?} cannot be used: write /name, /{{one}} or /all/{{*rest}}, and not what the proxy or another route answers"
+    )]
+    Pattern(String, #[source] matchit::InsertError),
 }
 
-/// Sells on `listener` until `shutdown` resolves. Connections made before everything has started
-/// wait until it has.
+/// Sells on `listener` until `shutdown` resolves, and then answers the requests in flight, within
+/// limits. Connections made before everything has started wait until it has.
 ///
 /// # Errors
-/// When a part does not start, or the socket fails.
+/// When the configuration cannot be used, or a part does not start.
 pub async fn run(
     config: Config,
     listener: TcpListener,
@@ -48,6 +52,7 @@ pub async fn run(
     {
         return Err(RunError::UpstreamScheme(route.upstream.scheme().to_owned()));
     }
+    check_patterns(&config.routes)?;
     let node = Node::connect(&config.rpc).await?;
     node.check_block_numbers().await?;
     let contract = Contract::at(node.clone(), config.contract).await?;
@@ -66,15 +71,31 @@ pub async fn run(
     )
     .await?;
     let paywall = Paywall::new(manager.clone());
-    let served = axum::serve(listener, router(&paywall, &config))
-        .with_graceful_shutdown(shutdown)
-        .await;
+    serve(listener, router(&paywall, &config), shutdown).await;
     manager.stop().await;
-    served.map_err(RunError::Serve)
+    Ok(())
+}
+
+/// Finds what the router would panic on.
+fn check_patterns(routes: &[Route]) -> Result<(), RunError> {
+    let mut patterns = matchit::Router::new();
+    for pattern in rest::PATTERNS {
+        // Ours do not conflict.
+        let _ = patterns.insert(pattern, ());
+    }
+    for Route { path, .. } in routes {
+        let refuse = |error| RunError::Pattern(path.clone(), error);
+        if !path.starts_with('/') {
+            return Err(refuse(matchit::InsertError::InvalidParam));
+        }
+        patterns.insert(path, ()).map_err(refuse)?;
+    }
+    Ok(())
 }
 
 fn router(paywall: &Paywall, config: &Config) -> Router {
-    let mut router = rest::router(paywall.clone());
+    // Segments that begin with `:` or `*` are as good as any; axum would stop at them.
+    let mut router = rest::router(paywall.clone()).without_v07_checks();
     for route in &config.routes {
         let upstream = Upstream::new(route.upstream.clone(), config.upstream_timeout);
         let paid = ServiceBuilder::new()
@@ -83,4 +104,41 @@ fn router(paywall: &Paywall, config: &Config) -> Router {
         router = router.route_service(&route.path, paid);
     }
     router
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(patterns: &[&str]) -> Result<(), RunError> {
+        let route = |path: &&str| Route {
+            path: (*path).to_owned(),
+            price: 1.into(),
+            upstream: "http://127.0.0.1:1".parse().unwrap(),
+        };
+        check_patterns(&patterns.iter().map(route).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn patterns_that_the_router_cannot_take_are_refused() {
+        for good in [
+            &["/", "/{*rest}"][..],
+            &["/a", "/a/{b}", "/a/{b}/{*c}", "/:x/*y"],
+            &["/api/1/mine", "/api/1/channels/{sender}/{open_block}/more"],
+        ] {
+            assert!(check(good).is_ok(), "{good:?}");
+            // The router agrees: it would panic.
+            let mut router = Router::<()>::new().without_v07_checks();
+            for path in good {
+                router = router.route(path, axum::routing::get(|| async {}));
+            }
+        }
+        for bad in ["", "a", "/{a", "/{}", "/{*a}/b"] {
+            assert!(check(&[bad]).is_err(), "{bad:?}");
+        }
+        assert!(check(&["/{a}", "/{b}"]).is_err());
+        for ours in rest::PATTERNS {
+            assert!(check(&[ours]).is_err(), "{ours}");
+        }
+    }
 }

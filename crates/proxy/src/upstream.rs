@@ -14,8 +14,10 @@ use tower::Service;
 use url::Url;
 
 /// Headers of one connection only (RFC 9110, 7.6.1); never passed on.
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
@@ -27,7 +29,8 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 /// A service that forwards requests to one upstream server.
 ///
 /// Whatever goes wrong before its answer begins is a 502 or 504, so that the paywall releases the
-/// payment. An upstream that itself asks for payment (402) is a 502 as well.
+/// payment. An upstream that itself asks for payment (402), or for another protocol (101), is a 502
+/// as well. A request whose body breaks off is the client's doing: 400, and the payment stays spent.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
     base: Url,
@@ -58,11 +61,16 @@ impl Upstream {
                 tracing::error!(upstream = %self.base, "the upstream asks for payment itself");
                 status(StatusCode::BAD_GATEWAY)
             }
+            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                tracing::warn!(upstream = %self.base, "the upstream asks for another protocol");
+                status(StatusCode::BAD_GATEWAY)
+            }
             Ok(Ok(response)) => {
                 let mut response = response.map(Body::new);
                 remove_hop_by_hop(response.headers_mut());
                 response
             }
+            Ok(Err(error)) if is_of_request_body(&error) => status(StatusCode::BAD_REQUEST),
             Ok(Err(error)) => {
                 tracing::warn!(upstream = %self.base, %error, "the upstream did not answer");
                 status(StatusCode::BAD_GATEWAY)
@@ -83,6 +91,14 @@ impl Upstream {
             .parse()
             .ok()
     }
+}
+
+/// Whether it failed because the client's body could not be read to its end.
+fn is_of_request_body(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_user)
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {

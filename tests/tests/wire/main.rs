@@ -1,150 +1,16 @@
 //! What goes over the wire, as any client sees it: statuses, headers and bodies of the proxy.
-//!
-//! The requests are made by hand here, so that nothing of our own client hides a mistake.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod crowd;
+mod hostile;
+mod shop;
+mod upstreams;
+
 use http::{HeaderMap, StatusCode};
-use microraiden_protocol::{Address, Amount, Balance, BalanceProof, ChannelId, Deposit};
-use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
+use microraiden_protocol::{Address, Balance};
 use serde_json::Value;
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use url::Url;
-
-/// A receiver that sells for 5, and a confirmed channel with a deposit of 1,000.
-struct Shop {
-    world: World,
-    upstream: Upstream,
-    receiver: Receiver,
-    channel: ChannelId,
-    http: reqwest::Client,
-    _files: TempDir,
-}
-
-const PRICE: u64 = 5;
-const DEPOSIT: u64 = 1_000;
-
-impl Shop {
-    async fn open() -> Self {
-        Self::open_before(Upstream::url).await
-    }
-
-    /// With the given target in the place of the upstream.
-    async fn open_before(target: impl FnOnce(&Upstream) -> Url) -> Self {
-        let world = World::start(NodeKind::Devchain).await;
-        let upstream = Upstream::start().await;
-        let files = tempfile::tempdir().unwrap();
-        let state = files.path().join("receiver.db");
-        let receiver = Receiver::start(&world, target(&upstream), PRICE, &state, receiver::quick()).await;
-        let wallet = world.wallet(&world.sender);
-        let deposit = Deposit::from(DEPOSIT);
-        let (channel, _) = world
-            .contract
-            .open_channel(&wallet, world.receiver.address(), deposit)
-            .await
-            .unwrap();
-        let shop = Self {
-            world,
-            upstream,
-            receiver,
-            channel,
-            http: reqwest::Client::new(),
-            _files: files,
-        };
-        shop.confirmed().await;
-        shop
-    }
-
-    /// Waits until the receiver lists the channel.
-    async fn confirmed(&self) {
-        let begin = Instant::now();
-        let path = format!(
-            "/api/1/channels/{}/{}",
-            self.channel.sender, self.channel.open_block
-        );
-        while self.get(&path, HeaderMap::new()).await.status() != StatusCode::OK {
-            assert!(
-                begin.elapsed() < Duration::from_secs(20),
-                "the channel is not confirmed"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn get(&self, path: &str, headers: HeaderMap) -> reqwest::Response {
-        self.http
-            .get(self.receiver.url(path))
-            .headers(headers)
-            .send()
-            .await
-            .unwrap()
-    }
-
-    fn proof(&self, balance: u64) -> BalanceProof {
-        self.world
-            .contract
-            .scheme()
-            .sign_balance_proof(&self.world.sender, self.channel, balance.into())
-    }
-
-    /// The headers of today's client.
-    fn pays(&self, balance: u64, payment: u64) -> HeaderMap {
-        let contract = self.world.contract.address();
-        microraiden_http::payment_headers(contract, &self.proof(balance), Some(Amount::from(payment)))
-    }
-
-    /// The headers of the client of 2018.
-    fn pays_as_in_2018(&self, balance: u64) -> HeaderMap {
-        headers(&[
-            ("RDN-Contract-Address", self.world.contract.address().to_string()),
-            ("RDN-Receiver-Address", self.channel.receiver.to_string()),
-            ("RDN-Sender-Address", self.channel.sender.to_string()),
-            ("RDN-Open-Block", self.channel.open_block.to_string()),
-            ("RDN-Balance", balance.to_string()),
-            ("RDN-Balance-Signature", self.proof(balance).signature.to_string()),
-        ])
-    }
-
-    async fn close(&self, body: Value) -> (StatusCode, Value) {
-        let path = format!(
-            "/api/1/channels/{}/{}",
-            self.channel.sender, self.channel.open_block
-        );
-        let request = self.http.delete(self.receiver.url(&path)).body(body.to_string());
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        (
-            status,
-            serde_json::from_str(&response.text().await.unwrap()).unwrap(),
-        )
-    }
-}
-
-fn headers(pairs: &[(&'static str, String)]) -> HeaderMap {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-        .collect()
-}
-
-fn header<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {
-    response.headers().get(name).map(|value| value.to_str().unwrap())
-}
-
-/// Checks status and headers; a value of `""` means that the header must be absent.
-fn expect(response: &reqwest::Response, status: StatusCode, wanted: &[(&str, &str)]) {
-    assert_eq!(response.status(), status, "{:?}", response.headers());
-    for (name, value) in wanted {
-        let expected = Some(*value).filter(|value| !value.is_empty());
-        assert_eq!(
-            header(response, name),
-            expected,
-            "{name}: {:?}",
-            response.headers()
-        );
-    }
-}
+use shop::{DEPOSIT, PRICE, Shop, expect, header};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpaid_request_learns_how_to_pay() {

@@ -1,0 +1,128 @@
+//! The target of a request, in the one form in which it is priced and passed on.
+//!
+//! Proxy and upstream must not read a path differently, or the content of one route could be had
+//! for the price of another, or without being for sale at all.
+
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri};
+
+/// Why a target cannot be used; nothing is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unusable {
+    /// A tunnel was asked for.
+    #[error("CONNECT is not served here")]
+    Tunnel,
+    /// `*`, or another target without a path.
+    #[error("the request's target is not a path")]
+    NoPath,
+    /// `.` or `..`, perhaps encoded, which some upstreams resolve.
+    #[error("the path has dot segments; send it resolved")]
+    DotSegment,
+}
+
+impl Unusable {
+    pub(crate) const fn status(self) -> StatusCode {
+        match self {
+            Self::Tunnel => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoPath | Self::DotSegment => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// The path and query alone, without encodings that mean nothing (RFC 3986, 6.2.2.2).
+///
+/// # Errors
+/// See [`Unusable`].
+pub(crate) fn normalise(method: &Method, target: &Uri) -> Result<Uri, Unusable> {
+    if method == Method::CONNECT {
+        return Err(Unusable::Tunnel);
+    }
+    let full = target.path_and_query().ok_or(Unusable::NoPath)?;
+    let path = decode(full.path(), |byte| {
+        byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+    });
+    if !path.starts_with('/') {
+        return Err(Unusable::NoPath);
+    }
+    let resolved = decode(&path, |byte| b"/\\".contains(&byte));
+    if resolved.split(['/', '\\']).any(is_dot_segment) {
+        return Err(Unusable::DotSegment);
+    }
+    let query = full.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let full = PathAndQuery::try_from(format!("{path}{query}")).map_err(|_| Unusable::NoPath)?;
+    Ok(Uri::from(full))
+}
+
+/// Also with parameters behind a `;`, which some servers take away first.
+fn is_dot_segment(segment: &str) -> bool {
+    matches!(segment.split(';').next(), Some("." | ".."))
+}
+
+/// Replaces the percent-encodings of the given ASCII characters by the characters.
+fn decode(path: &str, wanted: impl Fn(u8) -> bool) -> String {
+    let mut parts = path.split('%');
+    let mut decoded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let byte = part
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            .filter(|byte| byte.is_ascii() && wanted(*byte));
+        match byte {
+            Some(byte) => {
+                decoded.push(char::from(byte));
+                decoded.push_str(&part[2..]);
+            }
+            None => {
+                decoded.push('%');
+                decoded.push_str(part);
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(target: &str) -> Result<String, Unusable> {
+        normalise(&Method::GET, &Uri::try_from(target).unwrap()).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn a_path_has_one_form() {
+        for (target, normal) in [
+            ("/", "/"),
+            ("/a//b?x=%2e", "/a//b?x=%2e"),
+            ("/%61%7E%2Db", "/a~-b"),
+            ("/a%2Fb%20c%", "/a%2Fb%20c%"),
+            ("/%zz/%é", "/%zz/%é"),
+            ("/%2561", "/%2561"),
+            ("/.../.a", "/.../.a"),
+            ("http://elsewhere:1/a?b", "/a?b"),
+            ("http://elsewhere", "/"),
+        ] {
+            assert_eq!(get(target).as_deref(), Ok(normal), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_differently_is_refused() {
+        for target in [
+            "/a/../b",
+            "/a/..",
+            "/./a",
+            "/a/%2e%2E/b",
+            "/a/.%2e/b",
+            "/a/..%2fb",
+            "/a/..%5Cb",
+            "/a/..;x=y/b",
+        ] {
+            assert_eq!(get(target), Err(Unusable::DotSegment), "{target}");
+        }
+        assert_eq!(get("*"), Err(Unusable::NoPath));
+        let tunnel = normalise(&Method::CONNECT, &Uri::from_static("localhost:80"));
+        assert_eq!(tunnel, Err(Unusable::Tunnel));
+    }
+}

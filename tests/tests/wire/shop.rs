@@ -1,0 +1,144 @@
+//! A receiver and a sender's channel, and requests made by hand, so that nothing of our own client
+//! hides a mistake.
+
+use http::{HeaderMap, StatusCode};
+use microraiden_protocol::{Amount, BalanceProof, ChannelId, Deposit};
+use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use url::Url;
+
+/// A receiver that sells for 5, and a confirmed channel with a deposit of 1,000.
+pub(crate) struct Shop {
+    pub(crate) world: World,
+    pub(crate) upstream: Upstream,
+    pub(crate) receiver: Receiver,
+    pub(crate) channel: ChannelId,
+    pub(crate) http: reqwest::Client,
+    _files: TempDir,
+}
+
+pub(crate) const PRICE: u64 = 5;
+pub(crate) const DEPOSIT: u64 = 1_000;
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        Self::open_before(Upstream::url).await
+    }
+
+    /// With the given target in the place of the upstream.
+    pub(crate) async fn open_before(target: impl FnOnce(&Upstream) -> Url) -> Self {
+        let world = World::start(NodeKind::Devchain).await;
+        let upstream = Upstream::start().await;
+        let files = tempfile::tempdir().unwrap();
+        let state = files.path().join("receiver.db");
+        let receiver = Receiver::start(&world, target(&upstream), PRICE, &state, receiver::quick()).await;
+        let wallet = world.wallet(&world.sender);
+        let deposit = Deposit::from(DEPOSIT);
+        let (channel, _) = world
+            .contract
+            .open_channel(&wallet, world.receiver.address(), deposit)
+            .await
+            .unwrap();
+        let shop = Self {
+            world,
+            upstream,
+            receiver,
+            channel,
+            http: reqwest::Client::new(),
+            _files: files,
+        };
+        shop.confirmed().await;
+        shop
+    }
+
+    /// Waits until the receiver lists the channel.
+    pub(crate) async fn confirmed(&self) {
+        let begin = Instant::now();
+        let path = format!(
+            "/api/1/channels/{}/{}",
+            self.channel.sender, self.channel.open_block
+        );
+        while self.get(&path, HeaderMap::new()).await.status() != StatusCode::OK {
+            assert!(
+                begin.elapsed() < Duration::from_secs(20),
+                "the channel is not confirmed"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str, headers: HeaderMap) -> reqwest::Response {
+        self.http
+            .get(self.receiver.url(path))
+            .headers(headers)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub(crate) fn proof(&self, balance: u64) -> BalanceProof {
+        self.world
+            .contract
+            .scheme()
+            .sign_balance_proof(&self.world.sender, self.channel, balance.into())
+    }
+
+    /// The headers of today's client.
+    pub(crate) fn pays(&self, balance: u64, payment: u64) -> HeaderMap {
+        let contract = self.world.contract.address();
+        microraiden_http::payment_headers(contract, &self.proof(balance), Some(Amount::from(payment)))
+    }
+
+    /// The headers of the client of 2018.
+    pub(crate) fn pays_as_in_2018(&self, balance: u64) -> HeaderMap {
+        headers(&[
+            ("RDN-Contract-Address", self.world.contract.address().to_string()),
+            ("RDN-Receiver-Address", self.channel.receiver.to_string()),
+            ("RDN-Sender-Address", self.channel.sender.to_string()),
+            ("RDN-Open-Block", self.channel.open_block.to_string()),
+            ("RDN-Balance", balance.to_string()),
+            ("RDN-Balance-Signature", self.proof(balance).signature.to_string()),
+        ])
+    }
+
+    pub(crate) async fn close(&self, body: Value) -> (StatusCode, Value) {
+        let path = format!(
+            "/api/1/channels/{}/{}",
+            self.channel.sender, self.channel.open_block
+        );
+        let request = self.http.delete(self.receiver.url(&path)).body(body.to_string());
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        (
+            status,
+            serde_json::from_str(&response.text().await.unwrap()).unwrap(),
+        )
+    }
+}
+
+pub(crate) fn headers(pairs: &[(&'static str, String)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .collect()
+}
+
+pub(crate) fn header<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+/// Checks status and headers; a value of `""` means that the header must be absent.
+pub(crate) fn expect(response: &reqwest::Response, status: StatusCode, wanted: &[(&str, &str)]) {
+    assert_eq!(response.status(), status, "{:?}", response.headers());
+    for (name, value) in wanted {
+        let expected = Some(*value).filter(|value| !value.is_empty());
+        assert_eq!(
+            header(response, name),
+            expected,
+            "{name}: {:?}",
+            response.headers()
+        );
+    }
+}
