@@ -1,6 +1,7 @@
 //! What stands at an address, as `deploy check` tells it.
 
 use crate::place::{Place, failed, json_of, succeeded, text};
+use crate::relay::relay;
 use microraiden_devchain::Config;
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ async fn check_tells_contracts_apart() {
 
 #[tokio::test]
 async fn check_lists_the_contracts_that_are_trusted_now() {
-    let place = Place::new(Config::default()).await;
+    let mut place = Place::new(Config::default()).await;
     let deployment = succeeded(&place.deploy(&[]).await);
     let (contract, token) = (
         text(&deployment, "/contract/address"),
@@ -64,11 +65,25 @@ async fn check_lists_the_contracts_that_are_trusted_now() {
             .await
             .unwrap();
     };
-    let trusted = async || succeeded(&place.check(contract).await)["trusted_contracts"].clone();
+    let trusted = async |place: &Place| succeeded(&place.check(contract).await)["trusted_contracts"].clone();
     call("0x8c76b4b7", &[token, &other]).await;
-    assert_eq!(trusted().await, json!([token, other]));
+    assert_eq!(trusted(&place).await, json!([token, other]));
     call("0x1f52cc35", &[token]).await;
-    assert_eq!(trusted().await, json!([other]));
+    assert_eq!(trusted(&place).await, json!([other]));
     call("0x8c76b4b7", &[token]).await;
-    assert_eq!(trusted().await, json!([token, other]));
+    assert_eq!(trusted(&place).await, json!([token, other]));
+
+    // A node that gives the logs of few blocks at once is asked several times.
+    place.chain.mine(20);
+    place.url = relay(place.url.clone(), |request, answer| {
+        let block = |end: &str| {
+            let number = request["params"][0][end].as_str().unwrap_or("0x0");
+            u64::from_str_radix(&number[2..], 16).unwrap()
+        };
+        if block("toBlock") - block("fromBlock") >= 3 {
+            *answer = json!({"id": 1, "error": {"code": -32005, "message": "more than 3 blocks"}});
+        }
+    })
+    .await;
+    assert_eq!(trusted(&place).await, json!([token, other]));
 }

@@ -375,9 +375,9 @@ async fn real_money_needs_consent_but_a_dry_run_does_not() {
 #[tokio::test]
 async fn a_chain_that_numbers_blocks_in_two_ways_is_refused() {
     let mut place = Place::new(Config::default()).await;
-    place.url = relay(place.url.clone(), |request, result| {
+    place.url = relay(place.url.clone(), |request, answer| {
         if request.pointer("/params/0/data") == Some(&json!("0x4360005260206000f3")) {
-            *result = json!(format!("0x{:064x}", 255));
+            answer["result"] = json!(format!("0x{:064x}", 255));
         }
     })
     .await;
@@ -393,9 +393,10 @@ async fn a_chain_that_numbers_blocks_in_two_ways_is_refused() {
 async fn code_and_values_that_are_not_what_was_sent_are_found_out() {
     let mut place = Place::new(Config::default()).await;
     let chain = place.url.clone();
-    place.url = relay(chain.clone(), |request, result| {
-        if request["method"] == "eth_getCode" && result.as_str().is_some_and(|code| code.len() > 28_000) {
-            *result = json!(result.as_str().unwrap().replacen("6080", "6081", 1));
+    place.url = relay(chain.clone(), |request, answer| {
+        let code = answer["result"].as_str().unwrap_or_default();
+        if request["method"] == "eth_getCode" && code.len() > 28_000 {
+            answer["result"] = json!(code.replacen("6080", "6081", 1));
         }
     })
     .await;
@@ -404,10 +405,10 @@ async fn code_and_values_that_are_not_what_was_sent_are_found_out() {
         1,
         "is not that of the channel contract: do not use it",
     );
-    place.url = relay(chain, |request, result| {
+    place.url = relay(chain, |request, answer| {
         // challenge_period()
         if request.pointer("/params/0/data") == Some(&json!("0x0a00840c")) {
-            *result = json!(format!("0x{:064x}", 1));
+            answer["result"] = json!(format!("0x{:064x}", 1));
         }
     })
     .await;

@@ -2,11 +2,11 @@
 
 use axum::Router;
 use axum::routing::post;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// Starts such a node in front of another, until the test is over; its address. `bend` may change the request's
-/// answer.
+/// Starts such a node in front of another, until the test is over; its address. `bend` may change the
+/// answer to a request.
 pub(crate) async fn relay(node: String, bend: fn(&Value, &mut Value)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -19,10 +19,8 @@ pub(crate) async fn relay(node: String, bend: fn(&Value, &mut Value)) -> String 
             .send();
         let text = response.await.unwrap().text().await.unwrap();
         let mut answer: Value = serde_json::from_str(&text).unwrap();
-        if let Some(result) = answer.get_mut("result") {
-            bend(&request, result);
-        }
-        json!(answer).to_string()
+        bend(&request, &mut answer);
+        answer.to_string()
     };
     let router = Router::new().route("/", post(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
