@@ -75,7 +75,8 @@ pub(crate) struct DemoArgs {
     /// The port of the proxy; any free one by default
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// Use this node instead of the embedded chain; it must know the development accounts
+    /// Use this node instead of the embedded chain; it must know the development accounts and mine
+    /// blocks by itself, as `anvil --block-time 1` does
     #[arg(long, value_name = "URL")]
     pub(crate) rpc_provider: Option<Url>,
 }

@@ -12,7 +12,10 @@ mod proxy;
 
 use args::{Cli, Command};
 use clap::Parser;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 /// An error with its causes, for a person; the program ends with status 1.
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -61,6 +65,12 @@ fn report(error: &(dyn std::error::Error + 'static)) -> ExitCode {
         source = cause.source();
     }
     ExitCode::FAILURE
+}
+
+/// Takes the port that was asked for.
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| format!("cannot listen on {address}: {error}; choose another --port").into())
 }
 
 /// Resolves at Ctrl-C or SIGTERM.

@@ -1,13 +1,12 @@
 //! `microraiden proxy`: arguments become a configuration, which the proxy runs.
 
 use crate::args::ProxyArgs;
-use crate::{Failure, amounts, deployment_file, interrupted, keys};
+use crate::{Failure, amounts, deployment_file, interrupted, keys, listen};
 use microraiden_chain::{Contract, Node};
 use microraiden_protocol::{BlockNumber, Price};
 use microraiden_proxy::{Config, Route};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpListener;
 
 /// Chains whose tokens are worth nothing: development chains and the public test networks.
 const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
@@ -45,7 +44,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         Some(path) => vec![route(path)],
         None => vec![route("/"), route("/{*rest}")],
     };
-    let listener = TcpListener::bind(SocketAddr::new(args.host, args.port)).await?;
+    let listener = listen(SocketAddr::new(args.host, args.port)).await?;
     let address = listener.local_addr()?;
     tracing::info!(receiver = %key.address(), price = %amounts::format(price, &token.symbol, token.decimals), upstream = %args.upstream, "starting");
     // The one line on standard output, for programs: where it listens.

@@ -22,12 +22,18 @@ pub(crate) const RESOURCES: [(&str, u64); 3] = [("/echofix/hello", 5), ("/fortun
 /// How many requests are paid after the top-up, as a part of those before.
 const MORE: u32 = 4;
 
+/// Said when it was ended before its end.
+const INTERRUPTED: &str = "interrupted before the channel was closed";
+
 /// Runs the demo; stays up unless `--exit` is given.
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let begin = Instant::now();
     let progress = Progress::new();
     progress.say("starting the chain and deploying the contracts");
-    let stage = Stage::set(args.rpc_provider.as_ref(), args.port).await?;
+    let stage = tokio::select! {
+        stage = Stage::set(args.rpc_provider.as_ref(), args.port) => stage?,
+        () = interrupted() => return Err(INTERRUPTED.into()),
+    };
     let result = present(&stage, &args, begin, &progress).await;
     let struck = stage.strike().await;
     result.and(struck)
@@ -35,7 +41,10 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
 
 /// Plays, prints and checks; then waits, unless `--exit` is given.
 async fn present(stage: &Stage, args: &DemoArgs, begin: Instant, progress: &Progress) -> Result<(), Failure> {
-    let report = play(stage, args, begin, progress).await?;
+    let report = tokio::select! {
+        report = play(stage, args, begin, progress) => report?,
+        () = interrupted() => return Err(INTERRUPTED.into()),
+    };
     progress.done();
     report.check()?;
     if args.json {

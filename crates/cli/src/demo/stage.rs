@@ -1,7 +1,7 @@
 //! Everything the demo plays on: chain, contracts, upstream, proxy, and files for trying by hand.
 
 use super::{RESOURCES, content, thousandths};
-use crate::Failure;
+use crate::{Failure, listen};
 use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet, keys, token};
 use microraiden_devchain::{Config, DevChain, Mining};
@@ -57,7 +57,7 @@ impl Stage {
         let contract = deploy(&rpc, deployer, &sender).await?;
         let files = tempfile::tempdir()?;
         keys::create(&files.path().join("sender.key"), &sender)?;
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], port))).await?;
         let address = listener.local_addr()?;
         let config = microraiden_proxy::Config {
             rpc: rpc.clone(),
