@@ -46,6 +46,10 @@ abstract contract Ledger {
         return entries[index];
     }
 
+    function all() external view returns (Entry[] memory) {
+        return entries;
+    }
+
     /// @notice The deposits of all open channels, less what was withdrawn from them.
     function owed() public view returns (uint256 sum) {
         for (uint256 i = 0; i < entries.length; i++) {

@@ -90,7 +90,11 @@ abstract contract Steps is Actors {
         end(name, e.sender, call, expected, index, balance);
     }
 
-    function advance(uint256 blocks, uint256 kind, uint256) external {
+    /// @dev Some blocks on, or to the last block of a challenge period, or to the first one after it.
+    function advance(uint256 blocks, uint256 kind, uint256 which) external {
+        (bool found, uint256 index) = pickClosing(which);
+        uint32 edge = found ? entries[index].settle_block : 0;
+        if (kind % 2 == 0 && edge > height) return advanceTo(edge + uint32(blocks % 2));
         uint256 most = kind % 3 == 0 ? 1 : kind % 3 == 1 ? CHALLENGE_PERIOD / 2 : 2 * CHALLENGE_PERIOD;
         advanceTo(height + 1 + uint32(blocks % most));
         done["advance"]++;
