@@ -10,7 +10,6 @@ interface Vm {
     function roll(uint256 block_number) external;
     function deal(address account, uint256 wei_balance) external;
     function etch(address account, bytes calldata code) external;
-    function store(address account, bytes32 slot, bytes32 value) external;
     function label(address account, string calldata name) external;
 
     // Keys
@@ -56,8 +55,7 @@ interface Vm {
     function assertGe(uint256 left, uint256 right) external pure;
     function assertGe(uint256 left, uint256 right, string calldata text) external pure;
 
-    // Files, below tests/vectors/ only
-    function projectRoot() external view returns (string memory);
+    // Files, below tests/vectors/ only; paths are from contracts/
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
     function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
