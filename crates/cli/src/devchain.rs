@@ -6,6 +6,9 @@ use microraiden_devchain::{Config, DevChain, Mining};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// How long requests in flight may take at the end.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Runs until interrupted.
 pub(crate) async fn run(args: DevchainArgs) -> Result<(), Failure> {
     let interval = args
@@ -35,6 +38,7 @@ pub(crate) async fn run(args: DevchainArgs) -> Result<(), Failure> {
     }
     println!("\nListening on {}; Ctrl-C ends it.", chain.url());
     interrupted().await;
-    chain.stop().await;
+    // A client with half a request would hold it up; there is nothing to lose.
+    let _ = tokio::time::timeout(GRACE, chain.stop()).await;
     Ok(())
 }
