@@ -80,38 +80,18 @@ async fn play(
     let channel = client.open_channel(stage.receiver, deposit).await?;
     let session = Session::new(client, stage.session_config(deposit, top_up)?)?;
 
-    let mut times = Vec::new();
-    let mut paid = Amount::ZERO;
-    let mut sold = RESOURCES.map(|(resource, _)| Sold {
-        resource,
-        price: stage.price(resource),
-        requests: 0,
-    });
-    let mut first_paid_after = None;
+    let mut till = Till::new(stage, begin);
     progress.start(u64::from(first + second));
     for request in 0..first + second {
         if request == first {
-            progress.note("topping the channel up");
+            progress.say("topping the channel up");
             channel.topup(top_up).await?;
         }
-        let row = &mut sold[request as usize % RESOURCES.len()];
-        let sent = Instant::now();
-        let answer = session.get(stage.url(row.resource)?).await?;
-        let status = answer.response.status();
-        if status.is_server_error() || status.as_u16() == 402 {
-            return Err(format!("{} answered {status}", row.resource).into());
-        }
-        answer.response.bytes().await?;
-        times.push(sent.elapsed());
-        first_paid_after.get_or_insert_with(|| begin.elapsed());
-        row.requests += 1;
-        paid = paid
-            .checked_add(answer.cost)
-            .ok_or("the costs are larger than any token has")?;
+        till.buy(stage, &session, request as usize).await?;
         progress.step();
     }
 
-    progress.note("closing the channel");
+    progress.say("closing the channel");
     for closed in session.close().await? {
         if let Closing::Uncooperative { denial } = closed.closing {
             return Err(format!("the receiver did not agree to the close: {denial}").into());
@@ -139,15 +119,59 @@ async fn play(
         },
         deposit,
         top_up,
-        payments: times.len().try_into()?,
-        sold: sold.into(),
-        paid,
+        payments: till.times.len().try_into()?,
+        sold: till.sold.into(),
+        paid: till.paid,
         before,
         after,
         gas,
-        first_paid_after_ms: first_paid_after.unwrap_or(Duration::ZERO).as_secs_f64() * 1000.0,
-        request_ms: Latency::of(times),
+        first_paid_after_ms: till.first_paid_after.unwrap_or(Duration::ZERO).as_secs_f64() * 1000.0,
+        request_ms: Latency::of(till.times),
     })
+}
+
+/// What was bought so far.
+struct Till {
+    begin: Instant,
+    times: Vec<Duration>,
+    paid: Amount,
+    sold: [Sold; RESOURCES.len()],
+    first_paid_after: Option<Duration>,
+}
+
+impl Till {
+    fn new(stage: &Stage, begin: Instant) -> Self {
+        let sold = RESOURCES.map(|(resource, _)| Sold {
+            resource,
+            price: stage.price(resource),
+            requests: 0,
+        });
+        Self {
+            begin,
+            times: Vec::new(),
+            paid: Amount::ZERO,
+            sold,
+            first_paid_after: None,
+        }
+    }
+
+    /// Pays for one request, the resources in turn.
+    async fn buy(&mut self, stage: &Stage, session: &Session, request: usize) -> Result<(), Failure> {
+        let row = &mut self.sold[request % RESOURCES.len()];
+        let sent = Instant::now();
+        let answer = session.get(stage.url(row.resource)?).await?;
+        let status = answer.response.status();
+        if status.is_server_error() || status.as_u16() == 402 {
+            return Err(format!("{} answered {status}", row.resource).into());
+        }
+        answer.response.bytes().await?;
+        self.times.push(sent.elapsed());
+        self.first_paid_after.get_or_insert_with(|| self.begin.elapsed());
+        row.requests += 1;
+        let paid = self.paid.checked_add(answer.cost);
+        self.paid = paid.ok_or("the costs are larger than any token has")?;
+        Ok(())
+    }
 }
 
 /// What these requests cost, in order.
@@ -170,7 +194,7 @@ async fn holdings(stage: &Stage) -> Result<Holdings, Failure> {
     })
 }
 
-/// Progress on standard error: a bar on a terminal, nothing otherwise.
+/// Progress on standard error: a bar on a terminal, a line for each step otherwise.
 struct Progress(ProgressBar);
 
 impl Progress {
@@ -185,6 +209,9 @@ impl Progress {
     /// What is going on now.
     fn say(&self, text: &'static str) {
         self.0.set_message(text);
+        if self.0.is_hidden() {
+            eprintln!("{text}");
+        }
     }
 
     /// Begins to count.
@@ -193,11 +220,7 @@ impl Progress {
         self.0
             .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.0.set_length(payments);
-        self.0.set_message("");
-    }
-
-    fn note(&self, text: &'static str) {
-        self.0.set_message(text);
+        self.say("paying for requests");
     }
 
     fn step(&self) {

@@ -107,9 +107,12 @@ impl Stage {
             ..DepositPolicy::default()
         };
         let retry_pause = Duration::from_millis(50);
+        // A node that mines only for transactions never confirms; say so soon.
+        let confirmation_timeout = Duration::from_secs(30);
         Ok(SessionConfig {
             deposits,
             retry_pause,
+            confirmation_timeout,
             ..SessionConfig::new(max_price, all.into())
         })
     }
