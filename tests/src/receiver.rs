@@ -48,10 +48,12 @@ impl Receiver {
             upstream,
         };
         let config = Config {
-            rpc: world.node.url(),
-            contract: world.contract.address(),
-            key: world.receiver.clone(),
-            state_file: state_file.to_owned(),
+            receiver: microraiden_manager::Receiver {
+                rpc: world.node.url(),
+                contract: world.contract.address(),
+                key: world.receiver.clone(),
+                state_file: state_file.to_owned(),
+            },
             manager,
             routes: vec![route],
             upstream_timeout: Duration::from_secs(20),

@@ -3,6 +3,7 @@
 use crate::args::ProxyArgs;
 use crate::{Failure, amounts, deployment_file, interrupted, keys, listen};
 use microraiden_chain::{Contract, Node};
+use microraiden_manager::Receiver;
 use microraiden_protocol::{BlockNumber, Price};
 use microraiden_proxy::{Config, Route};
 use std::net::SocketAddr;
@@ -50,10 +51,12 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     // The one line on standard output, for programs: where it listens.
     println!("http://{address}");
     let config = Config {
-        rpc: args.chain.rpc_provider,
-        contract: contract_address,
-        key,
-        state_file: args.state_file,
+        receiver: Receiver {
+            rpc: args.chain.rpc_provider,
+            contract: contract_address,
+            key,
+            state_file: args.state_file,
+        },
         manager: microraiden_manager::Config {
             n_confirmations: args.confirmations,
             start_block: args.start_block.map_or(start_block, BlockNumber),

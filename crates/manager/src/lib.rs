@@ -3,7 +3,7 @@
 //! It follows the chain, confirms channels, decides payments and keeps them durably, agrees to
 //! closes and disputes stale ones. In reading order:
 //!
-//! - [`ChannelManager`]: start, stop, and what one may ask of it;
+//! - [`ChannelManager`]: open (from a [`Receiver`]) or start, stop, and what one may ask of it;
 //! - [`payment`]: an offer becomes a [`Permit`] or is denied;
 //! - [`closing`]: a close that the sender asks for;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
@@ -20,11 +20,13 @@ mod config;
 mod dispute;
 mod follow;
 mod manager;
+mod open;
 mod overview;
 pub mod payment;
 
 pub use closing::{CloseError, CloseRequest};
 pub use config::Config;
 pub use manager::{ChannelManager, StartError};
+pub use open::{OpenError, Receiver};
 pub use overview::{ChannelOverview, ChannelState, Totals};
 pub use payment::{Denied, Offer, Permit, Receipt, Unavailable};

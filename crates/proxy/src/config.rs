@@ -1,21 +1,15 @@
 //! What the proxy sells, for whom, and where it keeps its state.
 
-use microraiden_protocol::{Address, Price, SecretKey};
-use std::path::PathBuf;
+use microraiden_manager::Receiver;
+use microraiden_protocol::Price;
 use std::time::Duration;
 use url::Url;
 
 /// Everything that [`run`](crate::run) needs.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The JSON-RPC endpoint of an Ethereum node.
-    pub rpc: Url,
-    /// The channel contract.
-    pub contract: Address,
-    /// The receiver's key: signs closes, and pays the gas of disputes.
-    pub key: SecretKey,
-    /// The file that keeps accounts and proofs; lose it, and the money in it is lost.
-    pub state_file: PathBuf,
+    /// Who is paid, through which contract, and where it is kept.
+    pub receiver: Receiver,
     /// How the chain is followed.
     pub manager: microraiden_manager::Config,
     /// What is sold.

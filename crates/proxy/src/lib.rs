@@ -15,3 +15,5 @@ mod upstream;
 
 pub use config::{Config, Route};
 pub use run::{RunError, run};
+pub use server::{GRACE, Server};
+pub use upstream::Upstream;

@@ -1,29 +1,20 @@
 //! Putting the parts together, serving, and stopping in order.
 
 use crate::config::{Config, Route};
-use crate::server::serve;
+use crate::server::Server;
 use crate::upstream::Upstream;
 use axum::Router;
-use microraiden_chain::{ChainError, Contract, Node, Wallet};
-use microraiden_manager::{ChannelManager, StartError};
+use microraiden_manager::{ChannelManager, OpenError};
 use microraiden_paywall::{Paywall, rest};
-use microraiden_store::{Binding, OpenError, SqliteStore};
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
 /// Why the proxy did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The node or the contract cannot be used.
-    #[error("the contract cannot be used")]
-    Chain(#[from] ChainError),
-    /// The state file cannot be used.
-    #[error("the state file cannot be used")]
-    State(#[from] OpenError),
     /// The channel manager did not start.
-    #[error("the channel manager did not start")]
-    Start(#[from] StartError),
+    #[error(transparent)]
+    Manager(#[from] OpenError),
     /// An upstream cannot be reached in the way its address asks for.
     #[error("the address of an upstream begins with http://, not {0}://")]
     UpstreamScheme(String),
@@ -53,25 +44,14 @@ pub async fn run(
         return Err(RunError::UpstreamScheme(route.upstream.scheme().to_owned()));
     }
     check_patterns(&config.routes)?;
-    let node = Node::connect(&config.rpc).await?;
-    node.check_block_numbers().await?;
-    let contract = Contract::at(node.clone(), config.contract).await?;
-    let binding = Binding {
-        escrow: contract.escrow(),
-        receiver: config.key.address(),
-    };
-    let store = Arc::new(SqliteStore::open(&config.state_file, binding)?);
-    let wallet = Wallet::new(node, config.key.clone());
-    let manager = ChannelManager::start(
-        contract,
-        wallet,
-        config.key.clone(),
-        store,
-        config.manager.clone(),
-    )
-    .await?;
+    let manager = ChannelManager::open(config.receiver.clone(), config.manager.clone()).await?;
     let paywall = Paywall::new(manager.clone());
-    serve(listener, router(&paywall, &config), shutdown).await;
+    let server = Server::start(listener, router(&paywall, &config));
+    tokio::select! {
+        () = shutdown => server.stop(),
+        () = server.join() => {}
+    }
+    server.join().await;
     manager.stop().await;
     Ok(())
 }

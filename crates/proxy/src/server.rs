@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,17 +22,60 @@ use tower::ServiceExt;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long requests in flight may take at the shutdown.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// How long to wait when no connection can be accepted, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` resolves; then answers what is in flight, and cuts off what takes longer
+/// A running server; it ends when it is told to stop, or when it is dropped.
+///
+/// Before a request is routed its target gets one form: encodings that mean nothing are decoded,
+/// slashes at its beginning are one, and dot segments are refused. So what a route is priced for
+/// is what its service sees.
+#[derive(Debug)]
+pub struct Server {
+    address: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Server {
+    /// Begins to serve, in the background.
+    pub fn start(listener: TcpListener, router: Router) -> Self {
+        let address = listener.local_addr().ok();
+        let (stop, stopping) = watch::channel(false);
+        let (end, ended) = watch::channel(false);
+        tokio::spawn(async move {
+            serve(listener, router, stopping).await;
+            end.send_replace(true);
+        });
+        Self { address, stop, ended }
+    }
+
+    /// Where it listens; `None` when the system does not say.
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Takes no more requests, and answers those in flight, within [`GRACE`]. Does not wait.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until it has ended.
+    pub async fn join(&self) {
+        // A server whose task is gone has ended as well.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
+/// Serves until it is told to stop; then answers what is in flight, and cuts off what takes longer
 /// than [`GRACE`].
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    let (stop, stopping) = watch::channel(false);
+async fn serve(listener: TcpListener, router: Router, stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
+    let mut stop = stopping.clone();
+    // A server that was dropped stops too.
+    let mut stopped = pin!(async { drop(stop.wait_for(|stop| *stop).await) });
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -44,11 +88,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl 
                 }
             },
             Some(_) = connections.join_next() => {}
-            () = &mut shutdown => break,
+            () = &mut stopped => break,
         }
     }
     drop(listener);
-    stop.send_replace(true);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, ended).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections are cut off");

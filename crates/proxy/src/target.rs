@@ -29,7 +29,8 @@ impl Unusable {
     }
 }
 
-/// The path and query alone, without encodings that mean nothing (RFC 3986, 6.2.2.2).
+/// The path and query alone, without encodings that mean nothing (RFC 3986, 6.2.2.2), and with one
+/// slash at its beginning.
 ///
 /// # Errors
 /// See [`Unusable`].
@@ -48,6 +49,8 @@ pub(crate) fn normalise(method: &Method, target: &Uri) -> Result<Uri, Unusable> 
     if resolved.split(['/', '\\']).any(is_dot_segment) {
         return Err(Unusable::DotSegment);
     }
+    // A client of 2018 joins `http://host/` and `/path`. Elsewhere a double slash may mean something.
+    let path = format!("/{}", path.trim_start_matches('/'));
     let query = full.query().map(|query| format!("?{query}")).unwrap_or_default();
     let full = PathAndQuery::try_from(format!("{path}{query}")).map_err(|_| Unusable::NoPath)?;
     Ok(Uri::from(full))
@@ -95,6 +98,9 @@ mod tests {
         for (target, normal) in [
             ("/", "/"),
             ("/a//b?x=%2e", "/a//b?x=%2e"),
+            ("//", "/"),
+            ("///a//b//?//", "/a//b//?//"),
+            ("/%2F/a", "/%2F/a"),
             ("/%61%7E%2Db", "/a~-b"),
             ("/a%2Fb%20c%", "/a%2Fb%20c%"),
             ("/%zz/%é", "/%zz/%é"),

@@ -32,14 +32,16 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 /// payment. An upstream that itself asks for payment (402), or for another protocol (101), is a 502
 /// as well. A request whose body breaks off is the client's doing: 400, and the payment stays spent.
 #[derive(Debug, Clone)]
-pub(crate) struct Upstream {
+pub struct Upstream {
     base: Url,
     client: Client<HttpConnector, Body>,
     timeout: Duration,
 }
 
 impl Upstream {
-    pub(crate) fn new(base: Url, timeout: Duration) -> Self {
+    /// Forwards to `base`, the request's path and query appended. `timeout` is how long an answer may
+    /// take to begin.
+    pub fn new(base: Url, timeout: Duration) -> Self {
         Self {
             base,
             client: Client::builder(TokioExecutor::new()).build_http(),

@@ -5,6 +5,7 @@ use crate::{Failure, listen};
 use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet, keys, token};
 use microraiden_devchain::{Config, DevChain, Mining};
+use microraiden_manager::Receiver;
 use microraiden_protocol::{Address, Amount, Deposit, Price, SecretKey};
 use microraiden_proxy::Route;
 use microraiden_sender::{Client, DepositPolicy, SessionConfig};
@@ -60,10 +61,12 @@ impl Stage {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], port))).await?;
         let address = listener.local_addr()?;
         let config = microraiden_proxy::Config {
-            rpc: rpc.clone(),
-            contract: contract.address(),
-            key: receiver.clone(),
-            state_file: files.path().join("receiver.db"),
+            receiver: Receiver {
+                rpc: rpc.clone(),
+                contract: contract.address(),
+                key: receiver.clone(),
+                state_file: files.path().join("receiver.db"),
+            },
             manager: microraiden_manager::Config {
                 poll_interval: Duration::from_millis(50),
                 ..microraiden_manager::Config::default()

@@ -1,0 +1,63 @@
+//! A channel manager from its four ingredients: node, contract, key and state file.
+
+use crate::config::Config;
+use crate::manager::{ChannelManager, StartError};
+use microraiden_chain::{ChainError, Contract, Node, Wallet};
+use microraiden_protocol::{Address, SecretKey};
+use microraiden_store::{Binding, OpenError as StateError, SqliteStore};
+use std::path::PathBuf;
+use std::sync::Arc;
+use url::Url;
+
+/// Who is paid, through which contract, and where it is kept.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// The JSON-RPC endpoint of an Ethereum node.
+    pub rpc: Url,
+    /// The channel contract.
+    pub contract: Address,
+    /// The receiver's key: signs closes, and pays the gas of disputes.
+    pub key: SecretKey,
+    /// The SQLite file that keeps accounts and proofs; it is created when it is not there. Lose it,
+    /// and the money in it is lost.
+    pub state_file: PathBuf,
+}
+
+/// Why a channel manager was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The node or the contract cannot be used.
+    #[error("the contract cannot be used")]
+    Chain(#[from] ChainError),
+    /// The state file cannot be used.
+    #[error("the state file cannot be used")]
+    State(#[from] StateError),
+    /// Following the chain did not start.
+    #[error("the channel manager did not start")]
+    Start(#[from] StartError),
+}
+
+impl ChannelManager {
+    /// Opens the state file, catches up with the chain, and begins to follow it.
+    ///
+    /// # Errors
+    /// When the node, the contract or the state file cannot be used.
+    pub async fn open(receiver: Receiver, config: Config) -> Result<Self, OpenError> {
+        let Receiver {
+            rpc,
+            contract,
+            key,
+            state_file,
+        } = receiver;
+        let node = Node::connect(&rpc).await?;
+        node.check_block_numbers().await?;
+        let contract = Contract::at(node.clone(), contract).await?;
+        let binding = Binding {
+            escrow: contract.escrow(),
+            receiver: key.address(),
+        };
+        let store = Arc::new(SqliteStore::open(&state_file, binding)?);
+        let wallet = Wallet::new(node, key.clone());
+        Ok(Self::start(contract, wallet, key, store, config).await?)
+    }
+}
