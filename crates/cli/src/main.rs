@@ -1,6 +1,5 @@
 //! The program `microraiden`: arguments, files and composition; the parts live in the libraries.
 
-mod amounts;
 mod args;
 mod demo;
 mod deploy;
@@ -12,6 +11,7 @@ mod proxy;
 
 use args::{Cli, Command};
 use clap::Parser;
+use microraiden_protocol::denomination as amounts;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;

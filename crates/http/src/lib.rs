@@ -4,6 +4,7 @@
 //!
 //! - [`headers`]: every header's name, which nothing else may know;
 //! - [`request`]: what a paying request carries, read by the receiver and written by the sender;
+//! - [`cookies`]: the same for browsers; and [`prefers_html`], whether a page is wanted;
 //! - [`refusal`]: the one table from a refusal to the flag that tells it;
 //! - [`challenge`]: the headers of a 402, written by the receiver and read by the sender;
 //! - [`receipt`]: the headers of an answer that was paid for;
@@ -12,7 +13,9 @@
 //! Invariants: reading is total, whatever the bytes; amounts are exact decimals, never floats;
 //! what is written is what the documentation says, and reading it back gives the same values.
 
+mod accept;
 pub mod challenge;
+pub mod cookies;
 pub mod headers;
 pub mod receipt;
 pub mod refusal;
@@ -20,6 +23,7 @@ pub mod request;
 pub mod rest;
 mod value;
 
+pub use accept::prefers_html;
 pub use challenge::{Challenge, Seller, standing_headers};
 pub use headers::is_payment_header;
 pub use receipt::Receipt;

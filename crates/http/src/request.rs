@@ -1,11 +1,13 @@
 //! What a paying request carries.
 
+use crate::cookies;
 use crate::headers::{
     BALANCE, BALANCE_SIGNATURE, CONTRACT_ADDRESS, OPEN_BLOCK, PAYMENT, PRICE, RECEIVER_ADDRESS,
     SENDER_ADDRESS, SENDER_BALANCE,
 };
 use crate::value::{Defect, MalformedHeader, address, amount, bytes, decimal, needed, print};
-use http::HeaderMap;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderName};
 use microraiden_protocol::ledger::Payment;
 use microraiden_protocol::{Address, Amount, Balance, BalanceProof, Price, Signature, SignatureError};
 
@@ -38,6 +40,8 @@ pub struct PaymentHeaders {
 impl PaymentHeaders {
     /// Reads a request; `None` when it presents no payment, that is no or an empty signature.
     ///
+    /// A payment comes whole from the headers, or else whole from the cookies.
+    ///
     /// # Errors
     /// When a payment header is malformed, contradicts another, or is missing beside the
     /// signature. Those of an unpaid request are checked as well.
@@ -46,6 +50,25 @@ impl PaymentHeaders {
         address(headers, &CONTRACT_ADDRESS)?;
         address(headers, &RECEIVER_ADDRESS)?;
         amount::<Price>(headers, &PRICE)?;
+        if !is_complete(headers) && headers.contains_key(COOKIE) {
+            let cookies = cookies::payment(headers);
+            if is_complete(&cookies) {
+                check_agreement(headers, &cookies)?;
+                // Scripts of 2018 write the balance by this name, and expect what the headers' other
+                // name stands for.
+                return Ok(Self::parse(&cookies)?.map(|payment| Self {
+                    form: match payment.payment {
+                        Payment::Stated(_) => Form::Documented,
+                        Payment::Increment => Form::Legacy,
+                    },
+                    ..payment
+                }));
+            }
+        }
+        Self::parse(headers)
+    }
+
+    fn parse(headers: &HeaderMap) -> Result<Option<Self>, MalformedHeader> {
         let sender = address(headers, &SENDER_ADDRESS)?;
         let open_block = decimal(headers, &OPEN_BLOCK, 32)?;
         let payment = amount(headers, &PAYMENT)?;
@@ -72,6 +95,30 @@ impl PaymentHeaders {
             },
         }))
     }
+}
+
+/// Whether everything that a payment needs is there.
+fn is_complete(headers: &HeaderMap) -> bool {
+    let has = |name: &HeaderName| headers.get(name).is_some_and(|value| !value.is_empty());
+    has(&BALANCE_SIGNATURE)
+        && has(&SENDER_ADDRESS)
+        && has(&OPEN_BLOCK)
+        && (has(&SENDER_BALANCE) || has(&BALANCE))
+}
+
+/// Makes sure that a part of a payment in the headers is no other than the whole in the cookies.
+fn check_agreement(headers: &HeaderMap, cookies: &HeaderMap) -> Result<(), MalformedHeader> {
+    let same = |name: &HeaderName, cookie: &HeaderName| match (bytes(headers, name)?, bytes(cookies, cookie)?)
+    {
+        (Some(header), Some(cookie)) if !header.is_empty() && !header.eq_ignore_ascii_case(cookie) => {
+            Err(Defect::CookieContradiction.of(name))
+        }
+        _ => Ok(()),
+    };
+    for name in [SENDER_ADDRESS, OPEN_BLOCK, SENDER_BALANCE, BALANCE_SIGNATURE] {
+        same(&name, &name)?;
+    }
+    same(&BALANCE, &SENDER_BALANCE)
 }
 
 /// Writes a payment. The balance goes by both of its names, so that receivers of 2018 find it;

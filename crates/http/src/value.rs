@@ -40,6 +40,9 @@ pub enum Defect {
     /// Two headers that mean the same, with different values.
     #[error("differs from RDN-Balance; send the same balance in both, or only one")]
     Contradiction,
+    /// Neither header nor cookies carry the whole payment alone, and they differ.
+    #[error("differs from the cookie of that name; send the payment in headers or in cookies, not in both")]
+    CookieContradiction,
 }
 
 impl Defect {

@@ -231,3 +231,71 @@ proptest! {
         prop_assert_eq!(Receipt::read(&HeaderMap::new()), Ok(None));
     }
 }
+
+/// A browser's request: the payment in cookies.
+fn cookies(payment: &HeaderMap) -> HeaderMap {
+    let pairs: Vec<String> = payment
+        .iter()
+        .map(|(name, value)| format!("{}={}", headers::documented(name), value.to_str().expect("ASCII")))
+        .collect();
+    HeaderMap::from_iter([(http::header::COOKIE, value(&pairs.join("; ")))])
+}
+
+#[test]
+fn a_payment_comes_whole_from_headers_or_whole_from_cookies() {
+    let by_headers = PaymentHeaders::read(&paid()).expect("well formed").expect("paid");
+    let by_cookies = PaymentHeaders::read(&cookies(&paid()))
+        .expect("well formed")
+        .expect("paid");
+    // A page of 2018 states no payment: what it is told is told as to a client of 2018.
+    let legacy = PaymentHeaders {
+        form: Form::Legacy,
+        ..by_headers.clone()
+    };
+    assert_eq!(by_cookies, legacy);
+
+    // Whole headers win over cookies, whatever those say.
+    let mut both = paid();
+    both.insert(
+        http::header::COOKIE,
+        value("RDN-Balance-Signature=x; RDN-Sender-Address=y; RDN-Open-Block=z; RDN-Sender-Balance=-1"),
+    );
+    assert_eq!(PaymentHeaders::read(&both), Ok(Some(by_headers)));
+
+    // What is stated counts only with the proof beside it.
+    let mut stated = cookies(&paid());
+    stated.insert(headers::PAYMENT, value("9"));
+    assert_eq!(PaymentHeaders::read(&stated), Ok(Some(by_cookies)));
+    let mut whole = paid();
+    whole.insert(headers::PAYMENT, value("9"));
+    let stated = PaymentHeaders::read(&cookies(&whole))
+        .expect("well formed")
+        .expect("paid");
+    assert_eq!(
+        (stated.payment, stated.form),
+        (Payment::Stated(Amount::from(9)), Form::Documented)
+    );
+
+    // Our own 402 sets some of these cookies; they alone pay nothing.
+    let mut partial = paid();
+    partial.remove(headers::OPEN_BLOCK);
+    assert_eq!(PaymentHeaders::read(&cookies(&partial)), Ok(None));
+    assert_eq!(defect(&partial), (headers::OPEN_BLOCK, Defect::Missing));
+}
+
+#[test]
+fn parts_in_headers_and_cookies_must_not_contradict() {
+    let mut mixed = cookies(&paid());
+    mixed.insert(headers::SENDER_BALANCE, value("9"));
+    mixed.insert(headers::SENDER_ADDRESS, paid()[headers::SENDER_ADDRESS].clone());
+    assert!(matches!(PaymentHeaders::read(&mixed), Ok(Some(_))));
+    for name in [headers::SENDER_BALANCE, headers::BALANCE, headers::OPEN_BLOCK] {
+        let mut mixed = cookies(&paid());
+        mixed.insert(&name, value("8"));
+        assert_eq!(defect(&mixed), (name, Defect::CookieContradiction));
+    }
+    let mut malformed = paid();
+    malformed.insert(headers::OPEN_BLOCK, value("seven"));
+    let (name, _) = defect(&cookies(&malformed));
+    assert_eq!(name, headers::OPEN_BLOCK);
+}

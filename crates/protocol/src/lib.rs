@@ -15,6 +15,7 @@
 
 pub mod amount;
 pub mod channel;
+pub mod denomination;
 pub mod ledger;
 pub mod proof;
 pub mod signature;

@@ -1,10 +1,10 @@
 //! Amounts as people write them: `0.002 TKN`, or base units as a plain number.
 
-use microraiden_protocol::Amount;
+use crate::amount::Amount;
 
 /// Why a text is not an amount of a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AmountError {
+pub enum AmountError {
     /// Neither of both forms.
     #[error("{0:?} is not an amount; write base units (2000) or an amount with the symbol (0.002 {1})")]
     Form(String, String),
@@ -20,7 +20,7 @@ pub(crate) enum AmountError {
 ///
 /// # Errors
 /// When it is neither, has another symbol, or cannot be expressed by the token's decimals.
-pub(crate) fn parse(text: &str, symbol: &str, decimals: u8) -> Result<Amount, AmountError> {
+pub fn parse(text: &str, symbol: &str, decimals: u8) -> Result<Amount, AmountError> {
     let form = || AmountError::Form(text.to_owned(), symbol.to_owned());
     let trimmed = text.trim();
     let Some(split) = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.') else {
@@ -43,7 +43,7 @@ pub(crate) fn parse(text: &str, symbol: &str, decimals: u8) -> Result<Amount, Am
 }
 
 /// Writes an amount in whole tokens with the symbol, exactly.
-pub(crate) fn format(amount: impl Into<Amount>, symbol: &str, decimals: u8) -> String {
+pub fn format(amount: impl Into<Amount>, symbol: &str, decimals: u8) -> String {
     let digits = amount.into().to_string();
     let decimals = usize::from(decimals);
     let padded = format!("{digits:0>width$}", width = decimals + 1);
