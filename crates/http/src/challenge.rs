@@ -13,26 +13,38 @@ use microraiden_protocol::{Address, Amount, Balance, Price, Signature};
 /// Who sells, and how it is paid: the same in every answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seller {
-    /// Path of the REST API on this host, such as `/api/1`.
-    pub gateway_path: HeaderValue,
     /// Who is paid.
     pub receiver: Address,
     /// The channel contract.
     pub contract: Address,
     /// The token that is paid in.
     pub token: Address,
+    /// All base headers but the price; checksums take time, so they are printed once.
+    base: HeaderMap,
 }
 
 impl Seller {
+    /// `gateway_path` is the path of the REST API on this host, such as `/api/1`.
+    pub fn new(gateway_path: HeaderValue, receiver: Address, contract: Address, token: Address) -> Self {
+        let base = HeaderMap::from_iter([
+            (GATEWAY_PATH, gateway_path),
+            (RECEIVER_ADDRESS, print(receiver)),
+            (CONTRACT_ADDRESS, print(contract)),
+            (TOKEN_ADDRESS, print(token)),
+        ]);
+        Self {
+            receiver,
+            contract,
+            token,
+            base,
+        }
+    }
+
     /// The five base headers of every 402 and of every paid answer.
     pub fn headers(&self, price: Price) -> HeaderMap {
-        HeaderMap::from_iter([
-            (GATEWAY_PATH, self.gateway_path.clone()),
-            (RECEIVER_ADDRESS, print(self.receiver)),
-            (CONTRACT_ADDRESS, print(self.contract)),
-            (TOKEN_ADDRESS, print(self.token)),
-            (PRICE, print(price)),
-        ])
+        let mut headers = self.base.clone();
+        headers.insert(PRICE, print(price));
+        headers
     }
 
     /// The headers of a 402 that tells nothing of any account: the base and `RDN-Credit: 0`,

@@ -181,7 +181,7 @@ proptest! {
     ) {
         let [receiver, contract, token] = addresses.map(Address::from);
         let gateway_path = HeaderValue::from_static("/api/1");
-        let seller = Seller { gateway_path, receiver, contract, token };
+        let seller = Seller::new(gateway_path, receiver, contract, token);
         let price = Price::from_be_bytes(price);
         let mut headers = seller.challenge(price);
         let plain = Challenge::read(&headers).unwrap();

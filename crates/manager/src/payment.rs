@@ -38,6 +38,9 @@ pub enum Unavailable {
     /// The node does not answer, or we have stopped asking: a close on chain would go unseen.
     #[error("Ethereum node is not responding")]
     NodeSilent,
+    /// The wallet cannot pay for bringing on chain what was sold already.
+    #[error("Channel manager ETH balance is below limit")]
+    GasShort,
     /// More payments wait for the disk than may.
     #[error("too many payments are waiting; repeat the request")]
     Busy,

@@ -1,47 +1,83 @@
 //! What the client gets instead of content, and the headers beside it.
 
+use crate::layer::{Paywall, Terms};
+use crate::page::PageRequest;
 use axum::body::Body;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use microraiden_http::{MalformedHeader, PaymentHeaders, Seller, refusal_headers, standing_headers};
+use microraiden_http::{
+    MalformedHeader, PaymentHeaders, cookies, prefers_html, refusal_headers, standing_headers,
+};
 use microraiden_manager::{Denied, Receipt, Unavailable};
 use microraiden_protocol::Price;
+use std::time::Duration;
+
+/// What decides whether and how an answer is given.
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Cookie, RDN-Balance-Signature");
+
+/// What is answered to `OPTIONS`, which is never sold, and never reaches the resource.
+pub(crate) fn options(allowed: Option<HeaderValue>) -> Response<Body> {
+    let all = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    let mut response = Response::new(Body::empty());
+    response
+        .headers_mut()
+        .insert(header::ALLOW, allowed.unwrap_or(all));
+    response
+}
 
 /// 409: a header that cannot be read.
-pub fn malformed(error: &MalformedHeader) -> Response<Body> {
+pub(crate) fn malformed(error: &MalformedHeader) -> Response<Body> {
     sentence(StatusCode::CONFLICT, &error.to_string())
 }
 
+/// 429: repeated too often, or nothing but failures of late.
+pub(crate) fn too_many(wait: Duration, text: &str) -> Response<Body> {
+    let mut response = sentence(StatusCode::TOO_MANY_REQUESTS, text);
+    let seconds = wait.as_secs().max(1);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
 /// 402: what the resource costs and how to pay.
-pub fn unpaid(seller: &Seller, price: Price) -> Response<Body> {
-    payment_required(seller.challenge(price))
+pub(crate) fn unpaid(paywall: &Paywall, terms: &Terms, parts: &Parts, price: Price) -> Response<Body> {
+    payment_required(paywall, terms, parts, price, paywall.seller.challenge(price))
 }
 
 /// 402 with the reason, or 502 or 503 when nothing is sold for now.
-pub fn denied(seller: &Seller, price: Price, payment: &PaymentHeaders, denied: &Denied) -> Response<Body> {
+pub(crate) fn denied(
+    paywall: &Paywall,
+    terms: &Terms,
+    parts: &Parts,
+    price: Price,
+    payment: &PaymentHeaders,
+    denied: &Denied,
+) -> Response<Body> {
     match denied {
         Denied::Refused(refusal, standing) => {
-            let mut headers = seller.challenge(price);
+            let mut headers = paywall.seller.challenge(price);
             if let Some(standing) = standing {
                 headers.extend(standing_headers(payment.sender, standing));
             }
             headers.extend(refusal_headers(*refusal, payment.form));
-            payment_required(headers)
+            payment_required(paywall, terms, parts, price, headers)
         }
         Denied::Unavailable(why) => unavailable(*why),
     }
 }
 
-/// 502 when the node is silent, 503 when payments cannot be stored.
-pub fn unavailable(why: Unavailable) -> Response<Body> {
+/// 502 when the node is silent or its gas cannot be paid, 503 when payments cannot be stored.
+pub(crate) fn unavailable(why: Unavailable) -> Response<Body> {
     let status = match why {
-        Unavailable::NodeSilent => StatusCode::BAD_GATEWAY,
+        Unavailable::NodeSilent | Unavailable::GasShort => StatusCode::BAD_GATEWAY,
         Unavailable::Busy | Unavailable::StoreStopped => StatusCode::SERVICE_UNAVAILABLE,
     };
     sentence(status, &why.to_string())
 }
 
 /// A resource that failed: our own short body; nothing was charged.
-pub fn failed(status: StatusCode) -> Response<Body> {
+pub(crate) fn failed(status: StatusCode) -> Response<Body> {
     sentence(
         status,
         "the resource has failed; nothing was charged, the same payment buys again",
@@ -49,7 +85,7 @@ pub fn failed(status: StatusCode) -> Response<Body> {
 }
 
 /// The headers of a paid answer.
-pub fn receipt(receipt: &Receipt) -> HeaderMap {
+pub(crate) fn receipt(receipt: &Receipt) -> HeaderMap {
     let Receipt {
         sender,
         balance,
@@ -67,13 +103,74 @@ pub fn receipt(receipt: &Receipt) -> HeaderMap {
     .headers()
 }
 
-fn payment_required(headers: HeaderMap) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+/// Makes a paid answer one client's own: caches that serve several must not keep it.
+pub(crate) fn keep_private(headers: &mut HeaderMap) {
+    let mut directives: Vec<String> = headers
+        .get_all(header::CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|directive| directive.trim().to_owned())
+        .filter(|directive| {
+            let name = directive.split('=').next().unwrap_or_default();
+            !name.is_empty()
+                && !["public", "s-maxage"]
+                    .iter()
+                    .any(|shared| name.eq_ignore_ascii_case(shared))
+        })
+        .collect();
+    let closed = |directive: &String| {
+        ["private", "no-store"]
+            .iter()
+            .any(|closed| directive.eq_ignore_ascii_case(closed))
+    };
+    if !directives.iter().any(closed) {
+        directives.insert(0, "private".to_owned());
+    }
+    // The parts were a header's value.
+    let value = HeaderValue::try_from(directives.join(", "));
+    headers.insert(
+        header::CACHE_CONTROL,
+        value.unwrap_or(HeaderValue::from_static("private")),
+    );
+    headers.append(header::VARY, VARY);
+}
+
+fn payment_required(
+    paywall: &Paywall,
+    terms: &Terms,
+    parts: &Parts,
+    price: Price,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let html = prefers_html(&parts.headers);
+    let body = if html {
+        let token = paywall.manager.contract().token();
+        let page = terms.page.as_ref().unwrap_or(&paywall.page);
+        let page = page.render(&PageRequest {
+            parts,
+            price,
+            seller: &paywall.seller,
+            symbol: &token.symbol,
+            decimals: token.decimals,
+        });
+        Body::from(page)
+    } else {
+        Body::empty()
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::PAYMENT_REQUIRED;
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let content_type = if html {
+        cookies::mirror(&parts.headers, headers);
+        "text/html; charset=utf-8"
+    } else {
+        "application/json"
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, VARY);
     response
 }
 
@@ -87,4 +184,32 @@ pub(crate) fn sentence(status: StatusCode, text: &str) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_shared_cache_keeps_what_was_paid_for() {
+        for (own, private) in [
+            (&[][..], "private"),
+            (&["public, max-age=60, s-maxage=600"], "private, max-age=60"),
+            (&["private"], "private"),
+            (&["no-store"], "no-store"),
+            (&["max-age=1", "PUBLIC"], "private, max-age=1"),
+            (&["S-MaxAge=1,,"], "private"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in own {
+                headers.append(header::CACHE_CONTROL, HeaderValue::from_static(value));
+            }
+            headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+            keep_private(&mut headers);
+            assert_eq!(headers[header::CACHE_CONTROL], private, "{own:?}");
+            assert_eq!(headers.get_all(header::CACHE_CONTROL).iter().count(), 1);
+            let vary: Vec<_> = headers.get_all(header::VARY).iter().collect();
+            assert_eq!(vary, [&HeaderValue::from_static("Accept-Language"), &VARY]);
+        }
+    }
 }

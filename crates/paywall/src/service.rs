@@ -1,155 +1,262 @@
 //! The service that stands before a paid resource.
 
 use crate::answer;
-use crate::layer::Paywall;
-use crate::price::Pricing;
-use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
-use microraiden_http::{PaymentHeaders, is_payment_header};
-use microraiden_manager::{Offer, Permit};
-use microraiden_protocol::{Address, Amount, ChannelId};
+use crate::answers::{Answer, LONGEST_BODY, Proof, Question};
+use crate::deliver::{Sale, attempt};
+use crate::layer::{Paywall, Terms};
+use crate::price::{PriceRequest, Pricing, Quote};
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response};
+use http_body::Body as _;
+use microraiden_http::{PaymentHeaders, cookies, is_payment_header};
+use microraiden_manager::{Denied, Offer, Permit};
+use microraiden_protocol::ledger::{Payment, Refusal};
+use microraiden_protocol::{ChannelId, Price, keccak256};
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tower_service::Service;
 
-/// Who paid for a request, and what: an extension of the request that the resource gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PaidBy {
-    /// The channel that paid.
-    pub channel: ChannelId,
-    /// What was paid.
-    pub amount: Amount,
-}
-
-impl PaidBy {
-    /// The paying sender.
-    pub const fn sender(&self) -> Address {
-        self.channel.sender
-    }
-}
+/// Any error, as tower services have it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Calls the resource for a paid (or free) request and answers any other itself.
 ///
-/// A resource that answers 5xx has failed: its payment is released, the client gets our own short
-/// body with that status, and the same proof buys again. Any other answer is charged.
-#[derive(Debug, Clone)]
+/// A resource that answers 5xx or 402, fails, panics, or breaks off before the first byte of its
+/// body has failed: its payment is released, the client gets our own short body, and the same proof
+/// buys again. Any other answer is charged. `OPTIONS` is answered here, unpaid.
+#[derive(Debug)]
 pub struct PaywallService<S, P> {
     inner: S,
     paywall: Paywall,
-    pricing: P,
+    pricing: Arc<P>,
+    terms: Arc<Terms>,
 }
 
-impl<S, P> PaywallService<S, P> {
-    pub(crate) const fn new(inner: S, paywall: Paywall, pricing: P) -> Self {
+impl<S: Clone, P> Clone for PaywallService<S, P> {
+    fn clone(&self) -> Self {
         Self {
-            inner,
-            paywall,
-            pricing,
+            inner: self.inner.clone(),
+            paywall: self.paywall.clone(),
+            pricing: self.pricing.clone(),
+            terms: self.terms.clone(),
         }
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-impl<S, P> Service<Request<Body>> for PaywallService<S, P>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    P: Pricing,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Answer {
-        // The instance that was polled ready is the one to call.
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        let (paywall, pricing) = (self.paywall.clone(), self.pricing.clone());
-        Box::pin(async move { Ok(sell(inner, paywall, pricing, request).await) })
+impl<S, P> PaywallService<S, P> {
+    pub(crate) const fn new(inner: S, paywall: Paywall, pricing: Arc<P>, terms: Arc<Terms>) -> Self {
+        Self {
+            inner,
+            paywall,
+            pricing,
+            terms,
+        }
     }
 }
 
-/// The whole life of a paid request.
-async fn sell<S, P>(inner: S, paywall: Paywall, pricing: P, request: Request<Body>) -> Response<Body>
+impl<S, P, B, R> Service<Request<B>> for PaywallService<S, P>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
     P: Pricing,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
-    let (mut parts, body) = request.into_parts();
-    let payment = match PaymentHeaders::read(&parts.headers) {
-        Ok(payment) => payment,
-        Err(malformed) => return answer::malformed(&malformed),
-    };
-    let price = pricing.price(&parts);
-    strip(&mut parts.headers);
-    if price.is_zero() {
-        let mut response = call(inner, Request::from_parts(parts, body)).await;
-        strip(response.headers_mut());
-        return response;
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    /// Always ready: a resource that is not makes its own requests wait, once they are paid.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    let Some(payment) = payment else {
-        return answer::unpaid(&paywall.seller, price);
-    };
-    let channel = ChannelId {
-        sender: payment.sender,
-        receiver: paywall.manager.receiver(),
-        open_block: payment.open_block,
-    };
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let this = self.clone();
+        let request = request.map(Body::new);
+        Box::pin(async move { Ok(this.sell(request).await) })
+    }
+}
+
+impl<S, P, R> PaywallService<S, P>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    P: Pricing,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    /// The whole life of a request.
+    async fn sell(self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        if parts.method == Method::OPTIONS {
+            return answer::options(self.pricing.allowed());
+        }
+        let payment = match PaymentHeaders::read(&parts.headers) {
+            Ok(payment) => payment,
+            Err(malformed) => return answer::malformed(&malformed),
+        };
+        let mut request = PriceRequest::new(parts, body.size_hint().exact());
+        if P::INSPECTS {
+            request.read_params().await;
+        }
+        let quoted = self.pricing.quote(&request).await;
+        let mut parts = request.into_parts();
+        let price = match quoted {
+            Quote::Price(price) => price,
+            Quote::NotForSale(mut answer) => {
+                strip(answer.headers_mut());
+                return *answer;
+            }
+        };
+        if price.is_zero() {
+            strip_request(&mut parts.headers);
+            return match attempt(self.inner, Request::from_parts(parts, body)).await {
+                Ok(mut response) => {
+                    strip(response.headers_mut());
+                    response
+                }
+                Err(status) => answer::sentence(status, "the resource has failed"),
+            };
+        }
+        let Some(payment) = payment else {
+            return answer::unpaid(&self.paywall, &self.terms, &parts, price);
+        };
+        self.sell_for(payment, price, parts, body).await
+    }
+
+    /// A request that presents a payment.
+    async fn sell_for(
+        self,
+        payment: PaymentHeaders,
+        price: Price,
+        mut parts: Parts,
+        body: Body,
+    ) -> Response<Body> {
+        let paywall = &self.paywall;
+        let channel = ChannelId {
+            sender: payment.sender,
+            receiver: paywall.manager.receiver(),
+            open_block: payment.open_block,
+        };
+        let proof = (channel, payment.balance);
+        let question = match payment.payment {
+            Payment::Stated(amount) if !amount.is_zero() => Some(Question::new(&parts, amount)),
+            _ => None,
+        };
+        let bought = match buy(paywall, channel, &payment, price, &parts).await {
+            Ok(permit) => Ok(permit),
+            Err(Bought::Denied(denied)) => Err(denied),
+            Err(Bought::Answer(response)) => return response,
+        };
+        let denied = match bought {
+            Ok(permit) => {
+                strip_request(&mut parts.headers);
+                let sale = Sale {
+                    paywall: self.paywall,
+                    terms: self.terms,
+                    price,
+                    proof,
+                    question,
+                    permit,
+                };
+                return sale.deliver(self.inner, parts, body).await;
+            }
+            Err(denied) => denied,
+        };
+        if let (Denied::Refused(Refusal::AlreadySpent, Some(_)), Some(question)) = (&denied, question)
+            && let Some(answer) = repeated(paywall, &proof, &question, body).await
+        {
+            return answer.into_response();
+        }
+        if let Denied::Refused(refusal, _) = &denied {
+            let print = print(paywall, channel, &payment, &parts);
+            paywall.patience.refused(print, *refusal, Instant::now());
+        }
+        answer::denied(paywall, &self.terms, &parts, price, &payment, &denied)
+    }
+}
+
+/// Why there is no permit.
+enum Bought {
+    Denied(Denied),
+    Answer(Response<Body>),
+}
+
+/// Asks the manager, unless the same was refused too often of late, or all of this channel's
+/// requests have failed.
+async fn buy(
+    paywall: &Paywall,
+    channel: ChannelId,
+    payment: &PaymentHeaders,
+    price: Price,
+    parts: &Parts,
+) -> Result<Permit, Bought> {
+    let patience = &paywall.patience;
+    let now = Instant::now();
+    if let Some(wait) = patience.refuses(print(paywall, channel, payment, parts), now) {
+        let text = "this request was refused several times; change it, or wait before you repeat it";
+        return Err(Bought::Answer(answer::too_many(wait, text)));
+    }
+    if let Some(wait) = patience.pauses(patience.print(channel), now) {
+        let text = "the resource fails again and again; nothing was charged, try later";
+        return Err(Bought::Answer(answer::too_many(wait, text)));
+    }
     let offer = Offer {
         channel,
         balance: payment.balance,
         signature: payment.signature,
         payment: payment.payment,
     };
-    let permit = match paywall.manager.pay(offer, price).await {
-        Ok(permit) => permit,
-        Err(denied) => return answer::denied(&paywall.seller, price, &payment, &denied),
+    let bought = paywall.manager.pay(offer, price).await;
+    bought.map_err(Bought::Denied)
+}
+
+/// A short name for this very request with this very payment.
+fn print(paywall: &Paywall, channel: ChannelId, payment: &PaymentHeaders, parts: &Parts) -> u64 {
+    let stated = match payment.payment {
+        Payment::Stated(amount) => Some(amount),
+        Payment::Increment => None,
     };
-    parts.extensions.insert(PaidBy {
+    let signature = payment.signature.ok();
+    paywall.patience.print((
         channel,
-        amount: price.into(),
-    });
-    let response = call(inner, Request::from_parts(parts, body)).await;
-    let (mut response, receipt) = conclude(permit, response).await;
-    let headers = response.headers_mut();
+        payment.balance,
+        signature,
+        stated,
+        &parts.method,
+        &parts.uri,
+    ))
+}
+
+/// The answer that was given for this proof to the same request, if it is kept.
+async fn repeated(paywall: &Paywall, proof: &Proof, question: &Question, body: Body) -> Option<Answer> {
+    let expected = paywall.answers.expects(proof, question, Instant::now())?;
+    let body = to_bytes(body, LONGEST_BODY).await.ok()?;
+    if keccak256(&body) != expected {
+        return None;
+    }
+    tracing::debug!(channel = %proof.0, balance = %proof.1, "an answer is given again");
+    paywall.answers.get(proof)
+}
+
+/// Takes everything out by which the request was paid.
+fn strip_request(headers: &mut HeaderMap) {
     strip(headers);
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private"));
-    headers.extend(paywall.seller.headers(price));
-    headers.extend(answer::receipt(&receipt));
-    response
-}
-
-async fn call<S>(mut inner: S, request: Request<Body>) -> Response<Body>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    match inner.call(request).await {
-        Ok(response) => response,
-    }
-}
-
-/// Charges for an answer, or releases the payment of a failure of ours.
-async fn conclude(
-    permit: Permit,
-    response: Response<Body>,
-) -> (Response<Body>, microraiden_manager::Receipt) {
-    if response.status().is_server_error() {
-        let receipt = permit.release().await;
-        return (answer::failed(response.status()), receipt);
-    }
-    (response, permit.charge())
+    cookies::strip(headers);
 }
 
 /// Takes payment headers out: the resource does not see the client's, nor the client the resource's.
-fn strip(headers: &mut HeaderMap) {
+pub(crate) fn strip(headers: &mut HeaderMap) {
     let payment: Vec<_> = headers
         .keys()
         .filter(|name| is_payment_header(name))

@@ -122,10 +122,7 @@ async fn a_server_that_always_loses_the_answer_costs_twice_the_limit_at_most() {
 #[tokio::test]
 async fn another_contract_or_receiver_is_not_paid() {
     let stage = Stage::new().await;
-    let seller = Seller {
-        contract: Address::repeat_byte(1),
-        ..stage.seller()
-    };
+    let seller = stage.seller_with(stage.receiver.address(), Address::repeat_byte(1));
     let server = Server::start(move |_| payment_required(seller.challenge(PRICE.into()))).await;
     let error = fails(&stage.session(), &server).await;
     assert!(matches!(error, SessionError::ForeignContract { .. }), "{error}");
@@ -146,10 +143,7 @@ async fn the_receiver_cannot_be_changed_later() {
     let stage = Stage::new().await;
     let (first, second) = (
         stage.seller(),
-        Seller {
-            receiver: Address::repeat_byte(2),
-            ..stage.seller()
-        },
+        stage.seller_with(Address::repeat_byte(2), stage.contract.address()),
     );
     let server = Server::start(move |seen| {
         let seller = if seen.number == 0 { &first } else { &second };

@@ -5,7 +5,7 @@ use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet, token};
 use microraiden_devchain::{Config, DevChain};
 use microraiden_http::Seller;
-use microraiden_protocol::{Amount, SecretKey};
+use microraiden_protocol::{Address, Amount, SecretKey};
 use microraiden_sender::{Client, Session, SessionConfig};
 use std::time::Duration;
 
@@ -55,12 +55,13 @@ impl Stage {
     }
 
     pub(crate) fn seller(&self) -> Seller {
-        Seller {
-            gateway_path: HeaderValue::from_static("/api/1"),
-            receiver: self.receiver.address(),
-            contract: self.contract.address(),
-            token: self.contract.token().address,
-        }
+        self.seller_with(self.receiver.address(), self.contract.address())
+    }
+
+    /// With another receiver or contract.
+    pub(crate) fn seller_with(&self, receiver: Address, contract: Address) -> Seller {
+        let gateway_path = HeaderValue::from_static("/api/1");
+        Seller::new(gateway_path, receiver, contract, self.contract.token().address)
     }
 
     /// A session with short pauses, at most twice the price for a request.
