@@ -1,8 +1,11 @@
 //! A receiver in this process: the proxy as its users run it, on a free port.
 
 use crate::world::World;
+use axum::Router;
+use microraiden_manager::ChannelManager;
+use microraiden_paywall::{Paywall, rest};
 use microraiden_protocol::Price;
-use microraiden_proxy::{Config, Route};
+use microraiden_proxy::{Config, Route, Server};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -64,6 +67,44 @@ impl Receiver {
             let _ = stopped.await;
         };
         let task = tokio::spawn(microraiden_proxy::run(config, listener, stopped));
+        Self {
+            address,
+            shutdown,
+            task,
+        }
+    }
+
+    /// Starts a service of the test's own, which sells by the paywall that it is given.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn serve(
+        world: &World,
+        state_file: &Path,
+        manager: microraiden_manager::Config,
+        service: impl FnOnce(&Paywall) -> Router + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let receiver = microraiden_manager::Receiver {
+            rpc: world.node.url(),
+            contract: world.contract.address(),
+            key: world.receiver.clone(),
+            state_file: state_file.to_owned(),
+        };
+        let (shutdown, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let manager = ChannelManager::open(receiver, manager).await?;
+            let paywall = Paywall::new(manager.clone());
+            let router = rest::router(paywall.clone()).merge(service(&paywall));
+            let server = Server::start(listener, router);
+            // A dropped sender means the same.
+            let _ = stopped.await;
+            server.stop();
+            server.join().await;
+            manager.stop().await;
+            Ok(())
+        });
         Self {
             address,
             shutdown,

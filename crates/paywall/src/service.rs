@@ -153,7 +153,14 @@ where
             Payment::Stated(amount) if !amount.is_zero() => Some(Question::new(&parts, amount)),
             _ => None,
         };
-        let bought = match buy(paywall, channel, &payment, price, &parts).await {
+        // Who asks again for what it paid is not repeating a refusal.
+        let answered = question.as_ref().is_some_and(|question| {
+            paywall
+                .answers
+                .expects(&proof, question, Instant::now())
+                .is_some()
+        });
+        let bought = match buy(paywall, channel, &payment, price, &parts, answered).await {
             Ok(permit) => Ok(permit),
             Err(Bought::Denied(denied)) => Err(denied),
             Err(Bought::Answer(response)) => return response,
@@ -200,14 +207,17 @@ async fn buy(
     payment: &PaymentHeaders,
     price: Price,
     parts: &Parts,
+    answered: bool,
 ) -> Result<Permit, Bought> {
     let patience = &paywall.patience;
     let now = Instant::now();
-    if let Some(wait) = patience.refuses(print(paywall, channel, payment, parts), now) {
+    let repeated = || patience.refuses(print(paywall, channel, payment, parts), now);
+    if let Some(wait) = (!answered).then(repeated).flatten() {
         let text = "this request was refused several times; change it, or wait before you repeat it";
         return Err(Bought::Answer(answer::too_many(wait, text)));
     }
-    if let Some(wait) = patience.pauses(patience.print(channel), now) {
+    let paused = || patience.pauses(patience.print(channel), now);
+    if let Some(wait) = (!answered).then(paused).flatten() {
         let text = "the resource fails again and again; nothing was charged, try later";
         return Err(Bought::Answer(answer::too_many(wait, text)));
     }

@@ -40,8 +40,10 @@ async fn the_same_proof_many_times_at_once_buys_once() {
     let shop = Arc::new(Shop::open().await);
     let answers = send(&shop, "/echo/x", [5; 50]).join_all().await;
     let count = |status| answers.iter().filter(|answer| **answer == status).count();
-    assert_eq!(count(StatusCode::OK), 1, "{answers:?}");
-    assert_eq!(count(StatusCode::PAYMENT_REQUIRED), 49, "{answers:?}");
+    // Sold once; who comes later gets that answer again, or is told to stop.
+    let refused = count(StatusCode::PAYMENT_REQUIRED) + count(StatusCode::TOO_MANY_REQUESTS);
+    assert!(count(StatusCode::OK) > 0, "{answers:?}");
+    assert_eq!(count(StatusCode::OK) + refused, 50, "{answers:?}");
     assert_eq!(shop.upstream.served(), 1);
 }
 

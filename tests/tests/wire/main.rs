@@ -2,9 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answers;
+mod browser;
 mod crowd;
 mod hostile;
+mod metered;
+mod pricing;
+mod refusals;
 mod shop;
+mod stages;
 mod upstreams;
 
 use http::{HeaderMap, StatusCode};
@@ -59,9 +65,9 @@ async fn a_payment_buys_once() {
     );
 
     let signature = shop.proof(5).signature.to_string();
-    let again = shop.get("/echo/hello", shop.pays(5, 5)).await;
+    let other = shop.get("/echo/other", shop.pays(5, 5)).await;
     expect(
-        &again,
+        &other,
         StatusCode::PAYMENT_REQUIRED,
         &[
             ("RDN-Invalid-Balance-Proof", "1"),

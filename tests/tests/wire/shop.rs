@@ -1,10 +1,13 @@
 //! A receiver and a sender's channel, and requests made by hand, so that nothing of our own client
 //! hides a mistake.
 
+use axum::Router;
 use http::{HeaderMap, StatusCode};
+use microraiden_paywall::Paywall;
 use microraiden_protocol::{Amount, BalanceProof, ChannelId, Deposit};
 use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use url::Url;
@@ -19,6 +22,48 @@ pub(crate) struct Shop {
     _files: TempDir,
 }
 
+/// Everything but the receiver and the channel.
+struct Stage {
+    world: World,
+    upstream: Upstream,
+    files: TempDir,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        Self {
+            world: World::start(NodeKind::Devchain).await,
+            upstream: Upstream::start().await,
+            files: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.files.path().join("receiver.db")
+    }
+
+    async fn open(self, receiver: Receiver) -> Shop {
+        let wallet = self.world.wallet(&self.world.sender);
+        let deposit = Deposit::from(DEPOSIT);
+        let (channel, _) = self
+            .world
+            .contract
+            .open_channel(&wallet, self.world.receiver.address(), deposit)
+            .await
+            .unwrap();
+        let shop = Shop {
+            world: self.world,
+            upstream: self.upstream,
+            receiver,
+            channel,
+            http: reqwest::Client::new(),
+            _files: self.files,
+        };
+        shop.confirmed().await;
+        shop
+    }
+}
+
 pub(crate) const PRICE: u64 = 5;
 pub(crate) const DEPOSIT: u64 = 1_000;
 
@@ -29,28 +74,17 @@ impl Shop {
 
     /// With the given target in the place of the upstream.
     pub(crate) async fn open_before(target: impl FnOnce(&Upstream) -> Url) -> Self {
-        let world = World::start(NodeKind::Devchain).await;
-        let upstream = Upstream::start().await;
-        let files = tempfile::tempdir().unwrap();
-        let state = files.path().join("receiver.db");
-        let receiver = Receiver::start(&world, target(&upstream), PRICE, &state, receiver::quick()).await;
-        let wallet = world.wallet(&world.sender);
-        let deposit = Deposit::from(DEPOSIT);
-        let (channel, _) = world
-            .contract
-            .open_channel(&wallet, world.receiver.address(), deposit)
-            .await
-            .unwrap();
-        let shop = Self {
-            world,
-            upstream,
-            receiver,
-            channel,
-            http: reqwest::Client::new(),
-            _files: files,
-        };
-        shop.confirmed().await;
-        shop
+        let stage = Stage::set().await;
+        let target = target(&stage.upstream);
+        let receiver = Receiver::start(&stage.world, target, PRICE, &stage.state(), receiver::quick()).await;
+        stage.open(receiver).await
+    }
+
+    /// With a service of the test's own, which sells by a paywall.
+    pub(crate) async fn open_service(service: impl FnOnce(&Paywall) -> Router + Send + 'static) -> Self {
+        let stage = Stage::set().await;
+        let receiver = Receiver::serve(&stage.world, &stage.state(), receiver::quick(), service).await;
+        stage.open(receiver).await
     }
 
     /// Waits until the receiver lists the channel.

@@ -72,20 +72,13 @@ async fn an_upstream_that_breaks_off_before_its_answer_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hint_before_the_answer_is_no_answer_and_a_cut_body_is_seen() {
+async fn a_hint_before_the_answer_is_no_answer() {
     let hinted =
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let shop = Shop::open_before(|_| answers(hinted)).await;
     let response = shop.get("/x", shop.pays(5, 5)).await;
     expect(&response, StatusCode::OK, &[("RDN-Cost", "5")]);
     assert_eq!(response.text().await.unwrap(), "ok");
-    shop.receiver.stop().await;
-
-    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this";
-    let shop = Shop::open_before(|_| answers(cut)).await;
-    let response = shop.get("/x", shop.pays(5, 5)).await;
-    expect(&response, StatusCode::OK, &[("RDN-Cost", "5")]);
-    assert!(response.bytes().await.is_err());
     shop.receiver.stop().await;
 }
 
