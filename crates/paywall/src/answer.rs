@@ -189,6 +189,8 @@ pub(crate) fn sentence(status: StatusCode, text: &str) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use microraiden_http::{Flag, Form, flag, headers};
+    use microraiden_protocol::ledger::Refusal;
 
     #[test]
     fn no_shared_cache_keeps_what_was_paid_for() {
@@ -211,5 +213,40 @@ mod tests {
             let vary: Vec<_> = headers.get_all(header::VARY).iter().collect();
             assert_eq!(vary, [&HeaderValue::from_static("Accept-Language"), &VARY]);
         }
+    }
+
+    /// The rows of the documentation's table, as the code has them.
+    fn table() -> String {
+        let name = |flag: Option<Flag>| {
+            flag.map_or("none".to_owned(), |flag| {
+                format!("`{}`", headers::documented(&flag.header()))
+            })
+        };
+        let row = |refusal: Refusal| {
+            let now = flag(refusal, Form::Documented);
+            let before = flag(refusal, Form::Legacy);
+            let before = if now == before {
+                "the same".to_owned()
+            } else {
+                name(before)
+            };
+            let told = if refusal.is_after_signature() { "yes" } else { "no" };
+            let (code, now, times) = (refusal.code(), name(now), crate::patience::allowed(refusal));
+            format!("| `{code}` | 402 | {now} | {before} | {told} | {times} |\n")
+        };
+        Refusal::ALL.into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_documentation_has_the_table_of_refusals() {
+        let page = include_str!("../../../docs/http.md");
+        let (_, rest) = page.split_once("<!-- refusals:").unwrap();
+        let (section, _) = rest.split_once("<!-- refusals end -->").unwrap();
+        let rows: String = section
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(rows, table(), "docs/http.md");
     }
 }

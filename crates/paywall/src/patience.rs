@@ -37,7 +37,8 @@ pub(crate) struct Patience {
 struct Slot {
     print: u64,
     count: u32,
-    waits: bool,
+    /// How often it is answered in a window.
+    limit: u32,
     /// When it was counted first, without a pause longer than a window since.
     first: Instant,
     /// When the running window began.
@@ -51,7 +52,7 @@ impl Patience {
         let empty = Slot {
             print: 0,
             count: 0,
-            waits: false,
+            limit: REFUSALS,
             first: now,
             window: now,
             last: now,
@@ -73,22 +74,21 @@ impl Patience {
     pub(crate) fn refuses(&self, request: u64, now: Instant) -> Option<Duration> {
         let mut table = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = find(&mut table, request, now)?;
-        let too_long = slot.waits && now.duration_since(slot.first) > LONGEST_WAIT;
-        let limit = if slot.waits { WAITING } else { REFUSALS };
+        let too_long = slot.limit == WAITING && now.duration_since(slot.first) > LONGEST_WAIT;
         let end = slot.window + WINDOW;
         if too_long {
             // Until it has been quiet for a window.
             slot.last = now;
             return Some(WINDOW);
         }
-        (slot.count >= limit && now < end).then(|| end - now)
+        (slot.count >= slot.limit && now < end).then(|| end - now)
     }
 
     /// Counts a refusal of this request.
     pub(crate) fn refused(&self, request: u64, refusal: Refusal, now: Instant) {
         let mut table = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = count(&mut table, request, now);
-        slot.waits = waits(refusal);
+        slot.limit = allowed(refusal);
     }
 
     /// How long this channel must not be tried, if its requests have only failed of late.
@@ -123,6 +123,11 @@ impl Patience {
             slot.count = 0;
         }
     }
+}
+
+/// How often the same request is refused so in a minute, before it is told to stop.
+pub(crate) const fn allowed(refusal: Refusal) -> u32 {
+    if waits(refusal) { WAITING } else { REFUSALS }
 }
 
 /// Whether the same request may be accepted later, so that repeating it is right.
@@ -163,7 +168,7 @@ fn count(table: &mut [Slot], print: u64, now: Instant) -> &mut Slot {
         table[place(print)] = Slot {
             print,
             count: 0,
-            waits: false,
+            limit: REFUSALS,
             first: now,
             window: now,
             last: now,

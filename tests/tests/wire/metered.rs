@@ -140,7 +140,7 @@ fn exchange(shop: &Shop, path: &str, payment: &HeaderMap) -> (String, String, St
     }
     stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
     let mut reader = BufReader::new(stream);
-    let mut section = |reader: &mut BufReader<TcpStream>| {
+    let section = |reader: &mut BufReader<TcpStream>| {
         let mut text = String::new();
         while !text.ends_with("\r\n\r\n") && text != "\r\n" {
             assert!(reader.read_line(&mut text).unwrap() > 0, "{text}");

@@ -23,14 +23,14 @@ pub(crate) struct Shop {
 }
 
 /// Everything but the receiver and the channel.
-struct Stage {
-    world: World,
-    upstream: Upstream,
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) upstream: Upstream,
     files: TempDir,
 }
 
 impl Stage {
-    async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         Self {
             world: World::start(NodeKind::Devchain).await,
             upstream: Upstream::start().await,
@@ -38,11 +38,18 @@ impl Stage {
         }
     }
 
-    fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.files.path().join("receiver.db")
     }
 
+    /// With a channel that the receiver has confirmed.
     async fn open(self, receiver: Receiver) -> Shop {
+        let shop = self.open_unconfirmed(receiver).await;
+        shop.confirmed().await;
+        shop
+    }
+
+    pub(crate) async fn open_unconfirmed(self, receiver: Receiver) -> Shop {
         let wallet = self.world.wallet(&self.world.sender);
         let deposit = Deposit::from(DEPOSIT);
         let (channel, _) = self
@@ -51,16 +58,14 @@ impl Stage {
             .open_channel(&wallet, self.world.receiver.address(), deposit)
             .await
             .unwrap();
-        let shop = Shop {
+        Shop {
             world: self.world,
             upstream: self.upstream,
             receiver,
             channel,
             http: reqwest::Client::new(),
             _files: self.files,
-        };
-        shop.confirmed().await;
-        shop
+        }
     }
 }
 
