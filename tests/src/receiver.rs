@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use microraiden_protocol::Price;
-use microraiden_proxy::{Config, Route};
+use microraiden_proxy::{Config, Limits, Route};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -57,6 +57,7 @@ impl Receiver {
             manager,
             routes: vec![route],
             upstream_timeout: Duration::from_secs(20),
+            limits: Limits::default(),
         };
         let (shutdown, stopped) = oneshot::channel();
         let stopped = async move {
