@@ -3,7 +3,8 @@
 
 use http::{HeaderMap, StatusCode};
 use microraiden_protocol::{Amount, BalanceProof, ChannelId, Deposit};
-use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
+use microraiden_tests::receiver::{self, Patience};
+use microraiden_tests::{NodeKind, Receiver, Upstream, World};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -29,11 +30,17 @@ impl Shop {
 
     /// With the given target in the place of the upstream.
     pub(crate) async fn open_before(target: impl FnOnce(&Upstream) -> Url) -> Self {
+        Self::open_with(target, Patience::default()).await
+    }
+
+    /// With other limits.
+    pub(crate) async fn open_with(target: impl FnOnce(&Upstream) -> Url, patience: Patience) -> Self {
         let world = World::start(NodeKind::Devchain).await;
         let upstream = Upstream::start().await;
         let files = tempfile::tempdir().unwrap();
         let state = files.path().join("receiver.db");
-        let receiver = Receiver::start(&world, target(&upstream), PRICE, &state, receiver::quick()).await;
+        let (url, manager) = (target(&upstream), receiver::quick());
+        let receiver = Receiver::with_patience(&world, url, PRICE, &state, manager, patience).await;
         let wallet = world.wallet(&world.sender);
         let deposit = Deposit::from(DEPOSIT);
         let (channel, _) = world

@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -116,8 +117,15 @@ impl Service {
         let target = normalise(request.method(), request.uri());
         request.extensions_mut().insert(ConnectInfo(peer));
         let mut request = request.map(|body| RequestBody::new(body, limits, Arc::downgrade(activity)));
+        if head_bytes(&request) > limits.head_bytes {
+            return too_large(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head",
+                limits.head_bytes,
+            );
+        }
         if length > limits.body_bytes {
-            return too_large(limits);
+            return too_large(StatusCode::PAYLOAD_TOO_LARGE, "body", limits.body_bytes);
         }
         match target {
             Ok(target) => *request.uri_mut() = target,
@@ -128,9 +136,20 @@ impl Service {
     }
 }
 
-fn too_large(limits: &Limits) -> Response<Body> {
-    let sentence = format!("a body has at most {} bytes here\n", limits.body_bytes);
-    (StatusCode::PAYLOAD_TOO_LARGE, sentence).into_response()
+/// The size of what was read as the request's head; its reader stops only near the limit.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let headers = request.headers().iter();
+    // With a colon, a space and the end of the line.
+    let lines = headers.map(|(name, value)| name.as_str().len() + value.len() + 4);
+    lines.sum::<usize>() + target
+}
+
+fn too_large(status: StatusCode, what: &str, most: impl Display) -> Response<Body> {
+    (status, format!("a {what} has at most {most} bytes here\n")).into_response()
 }
 
 impl IntoResponse for Unusable {
