@@ -13,7 +13,7 @@ RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
 export RUSTFLAGS
 # With a target of their own, build scripts are built without these flags.
-cargo build --release --locked --target "$host" --bin "$target"
+cargo build --release --target "$host" --bin "$target"
 mkdir -p "corpus/$target" "artifacts/$target"
 exec "target/$host/release/$target" -max_total_time="$seconds" -max_len=2048 -dict=dictionary.txt \
     -artifact_prefix="artifacts/$target/" "corpus/$target" "seeds/$target"
