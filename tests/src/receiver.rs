@@ -5,7 +5,7 @@ use axum::Router;
 use microraiden_manager::ChannelManager;
 use microraiden_paywall::{Paywall, rest};
 use microraiden_protocol::Price;
-use microraiden_proxy::{Config, Route, Server};
+use microraiden_proxy::{Config, Limits, Route, Server};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +20,24 @@ pub struct Receiver {
     address: SocketAddr,
     shutdown: oneshot::Sender<()>,
     task: JoinHandle<Result<(), microraiden_proxy::RunError>>,
+}
+
+/// How long a proxy waits, for clients and for its upstream.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// For clients.
+    pub limits: Limits,
+    /// For the upstream.
+    pub upstream_timeout: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            upstream_timeout: Duration::from_secs(20),
+        }
+    }
 }
 
 /// Following quickly, so that tests are quick.
@@ -43,6 +61,22 @@ impl Receiver {
         state_file: &Path,
         manager: microraiden_manager::Config,
     ) -> Self {
+        let patience = Patience::default();
+        Self::with_patience(world, upstream, price, state_file, manager, patience).await
+    }
+
+    /// Starts such a proxy with limits of its own.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn with_patience(
+        world: &World,
+        upstream: Url,
+        price: u64,
+        state_file: &Path,
+        manager: microraiden_manager::Config,
+        patience: Patience,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let route = Route {
@@ -59,7 +93,8 @@ impl Receiver {
             },
             manager,
             routes: vec![route],
-            upstream_timeout: Duration::from_secs(20),
+            upstream_timeout: patience.upstream_timeout,
+            limits: patience.limits,
         };
         let (shutdown, stopped) = oneshot::channel();
         let stopped = async move {

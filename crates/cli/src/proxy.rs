@@ -5,7 +5,7 @@ use crate::{Failure, amounts, deployment_file, interrupted, keys, listen};
 use microraiden_chain::{Contract, Node};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{BlockNumber, Price};
-use microraiden_proxy::{Config, Route};
+use microraiden_proxy::{Config, Limits, Route};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -65,6 +65,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         },
         routes,
         upstream_timeout: Duration::from_secs(60),
+        limits: Limits::default(),
     };
     microraiden_proxy::run(config, listener, interrupted()).await?;
     tracing::info!("stopped");

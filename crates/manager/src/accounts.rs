@@ -1,9 +1,10 @@
 //! The accounts in memory, each under a lock of its own.
 
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Account;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 /// One account and its lock. The lock is held for decisions only, never across an await.
 #[derive(Debug)]

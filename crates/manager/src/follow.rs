@@ -2,6 +2,7 @@
 
 use crate::accounts::Slot;
 use crate::manager::Shared;
+use crate::sync::MutexGuard;
 use microraiden_chain::{ChainError, Follower};
 use microraiden_protocol::ledger::{Account, Promise, Transition};
 use microraiden_protocol::{
@@ -10,7 +11,7 @@ use microraiden_protocol::{
 use microraiden_store::{Batch, StoreError, Task, TaskChange, TaskKind, Ticket};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The pause before a batch that found the store's queue full is handed in again.

@@ -23,6 +23,9 @@ mod manager;
 mod open;
 mod overview;
 pub mod payment;
+#[cfg(feature = "shuttle")]
+pub mod schedules;
+mod sync;
 
 pub use closing::{CloseError, CloseRequest};
 pub use config::Config;

@@ -4,14 +4,15 @@ use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::follow::ChainFollower;
 use crate::payment::Unavailable;
+use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::{dispute, follow};
 use microraiden_chain::{ChainError, Contract, Follower, Party, Wallet, abi};
 use microraiden_protocol::ledger::Writer;
 use microraiden_protocol::{Address, BlockNumber, SecretKey};
-use microraiden_store::{ChannelStore, StoreError};
+use microraiden_store::{ChannelStore, StoreError, Task};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -92,23 +93,16 @@ impl ChannelManager {
         let snapshot = store.load().await?;
         let party = Party::Receiver(key.address());
         let follower = Follower::new(contract.clone(), party, config.start_block, snapshot.blocks);
-        let shared = Arc::new(Shared {
+        let head = follower.head().map_or(BlockNumber(0), |block| block.number);
+        let shared = Arc::new(Shared::new(
             contract,
             wallet,
             key,
             store,
             config,
-            accounts: Accounts::default(),
-            disputes: dispute::Disputes::new(snapshot.tasks),
-            dispute_bell: Notify::new(),
-            stop: watch::Sender::new(false),
-            // Hash maps draw their keys from the system's randomness.
-            instance: RandomState::new().hash_one(0),
-            sequence: AtomicU64::new(0),
-            store_stopped: AtomicBool::new(false),
-            node_seen: Mutex::new(Instant::now()),
-            head: AtomicU64::new(follower.head().map_or(0, |block| block.number.0)),
-        });
+            snapshot.tasks,
+            head,
+        ));
         snapshot
             .accounts
             .into_iter()
@@ -119,14 +113,19 @@ impl ChannelManager {
             tokio::spawn(follow::run(follower)),
             tokio::spawn(dispute::run(shared.clone())),
         ];
+        Ok(Self::of(shared, tasks))
+    }
+
+    /// The handle of what is shared and runs.
+    pub(crate) fn of(shared: Arc<Shared>, running: Vec<JoinHandle<()>>) -> Self {
         let tasks = Tasks {
             stop: shared.stop.clone(),
-            running: Mutex::new(tasks),
+            running: Mutex::new(running),
         };
-        Ok(Self {
+        Self {
             shared,
             tasks: Arc::new(tasks),
-        })
+        }
     }
 
     /// The address that is paid.
@@ -173,6 +172,35 @@ impl ChannelManager {
 }
 
 impl Shared {
+    /// Without any account, and with everything working.
+    pub(crate) fn new(
+        contract: Contract,
+        wallet: Wallet,
+        key: SecretKey,
+        store: Arc<dyn ChannelStore>,
+        config: Config,
+        tasks: Vec<Task>,
+        head: BlockNumber,
+    ) -> Self {
+        Self {
+            contract,
+            wallet,
+            key,
+            store,
+            config,
+            accounts: Accounts::default(),
+            disputes: dispute::Disputes::new(tasks),
+            dispute_bell: Notify::new(),
+            stop: watch::Sender::new(false),
+            // Hash maps draw their keys from the system's randomness.
+            instance: RandomState::new().hash_one(0),
+            sequence: AtomicU64::new(0),
+            store_stopped: AtomicBool::new(false),
+            node_seen: Mutex::new(Instant::now()),
+            head: AtomicU64::new(head.0),
+        }
+    }
+
     /// A new name for a transition of ours.
     pub(crate) fn writer(&self) -> Writer {
         Writer {

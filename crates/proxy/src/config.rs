@@ -1,5 +1,6 @@
 //! What the proxy sells, for whom, and where it keeps its state.
 
+use crate::server::Limits;
 use microraiden_manager::Receiver;
 use microraiden_protocol::Price;
 use std::time::Duration;
@@ -14,8 +15,11 @@ pub struct Config {
     pub manager: microraiden_manager::Config,
     /// What is sold.
     pub routes: Vec<Route>,
-    /// How long an upstream may take to begin its answer.
+    /// How long an upstream may take until the first byte of its answer's body, and then for each
+    /// next piece. While a client's body is waited for, the time stands still.
     pub upstream_timeout: Duration,
+    /// What clients may do.
+    pub limits: Limits,
 }
 
 /// One priced piece of the path space.

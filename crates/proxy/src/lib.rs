@@ -5,7 +5,8 @@
 //! the requests in flight are answered and everything accepted is durable.
 //!
 //! Invariants: a request reaches the upstream by the path that its price was found for; no client
-//! can hold a connection without sending a request, or hold up the shutdown.
+//! can hold a connection without moving on, keep others out by holding many, or hold up the
+//! shutdown.
 
 mod config;
 mod run;
@@ -15,5 +16,5 @@ mod upstream;
 
 pub use config::{Config, Route};
 pub use run::{RunError, run};
-pub use server::{GRACE, Server};
+pub use server::{GRACE, Limits, Server};
 pub use upstream::Upstream;

@@ -1,7 +1,7 @@
 //! Putting the parts together, serving, and stopping in order.
 
 use crate::config::{Config, Route};
-use crate::server::Server;
+use crate::server::{Server, allow_files};
 use crate::upstream::Upstream;
 use axum::Router;
 use microraiden_manager::{ChannelManager, OpenError};
@@ -46,7 +46,8 @@ pub async fn run(
     check_patterns(&config.routes)?;
     let manager = ChannelManager::open(config.receiver.clone(), config.manager.clone()).await?;
     let paywall = Paywall::new(manager.clone());
-    let server = Server::start(listener, router(&paywall, &config));
+    allow_files();
+    let server = Server::with_limits(listener, router(&paywall, &config), config.limits);
     tokio::select! {
         () = shutdown => server.stop(),
         () = server.join() => {}

@@ -1,11 +1,13 @@
-//! Many requests at once on one channel.
+//! Many requests at once, on one channel and on a thousand.
 
 use crate::shop::{Shop, expect, header};
-use http::StatusCode;
-use microraiden_protocol::Balance;
-use serde_json::json;
+use http::{HeaderMap, StatusCode};
+use microraiden_chain::token;
+use microraiden_protocol::{Balance, ChannelId, Deposit, SecretKey};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Sends payments to a path, each on its own connection.
@@ -47,24 +49,121 @@ async fn the_same_proof_many_times_at_once_buys_once() {
     assert_eq!(shop.upstream.served(), 1);
 }
 
+/// The numbers below `count` in an order that a seed gives.
+fn shuffled(count: u64, seed: u64) -> Vec<u64> {
+    let mut numbers: Vec<u64> = (0..count).collect();
+    // A number without meaning, the same in every run.
+    numbers.sort_by_cached_key(|number| {
+        let mixed = (number ^ seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 16
+    });
+    numbers
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_requests_are_in_flight_in_any_order() {
     let shop = Arc::new(Shop::open().await);
-    shop.upstream.set_gate(false);
-    // 27 and 64 have no common divisor: every balance once, none in order.
-    let balances = (0..64).map(|request| (request * 27 % 64 + 1) * 5);
-    let requests = send(&shop, "/wait/x", balances);
-    waiting(&shop, 64).await;
-    shop.upstream.set_gate(true);
-    let answers = requests.join_all().await;
-    assert!(
-        answers.iter().all(|status| *status == StatusCode::OK),
-        "{answers:?}"
-    );
-    let next = shop.get("/echo/x", shop.pays(325, 5)).await;
-    let receipt = [("RDN-Sender-Balance", "325"), ("RDN-Credit", "0")];
+    for round in 0..3 {
+        shop.upstream.set_gate(false);
+        let base = 64 * round;
+        let balances = shuffled(64, round)
+            .into_iter()
+            .map(|request| (base + request + 1) * 5);
+        let requests = send(&shop, "/wait/x", balances);
+        waiting(&shop, 64).await;
+        shop.upstream.set_gate(true);
+        let answers = requests.join_all().await;
+        assert!(
+            answers.iter().all(|status| *status == StatusCode::OK),
+            "{answers:?}"
+        );
+    }
+    let next = shop.get("/echo/x", shop.pays(965, 5)).await;
+    let receipt = [("RDN-Sender-Balance", "965"), ("RDN-Credit", "0")];
     expect(&next, StatusCode::OK, &receipt);
-    assert_eq!(shop.upstream.served(), 65);
+    assert_eq!(shop.upstream.served(), 3 * 64 + 1);
+}
+
+/// Opens so many channels of several senders, each with a deposit for four payments.
+async fn open_channels(shop: &Shop, count: usize) -> Vec<(SecretKey, ChannelId)> {
+    let contract = &shop.world.contract;
+    let receiver = shop.world.receiver.address();
+    let mut opened = JoinSet::new();
+    for sender in 3..9 {
+        let key = shop.world.node.key(sender);
+        let wallet = shop.world.wallet(&key);
+        token::mint(&wallet, contract.token().address).await.unwrap();
+        for _ in (sender - 3..count).step_by(6) {
+            let (contract, wallet, key) = (contract.clone(), wallet.clone(), key.clone());
+            opened.spawn(async move {
+                let deposit = Deposit::from(20);
+                let opened = contract.open_channel_erc223(&wallet, receiver, deposit);
+                (key, opened.await.unwrap().0)
+            });
+        }
+    }
+    opened.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_channels_pay_at_once_and_each_balance_is_exact() {
+    const CHANNELS: usize = 1_000;
+    /// So many files are open at once on each side, twice.
+    const AT_ONCE: usize = 400;
+    let shop = Arc::new(Shop::open().await);
+    let begin = Instant::now();
+    let channels = open_channels(&shop, CHANNELS).await;
+    let stats = async || -> Value {
+        let answer = shop.get("/api/1/stats", HeaderMap::new()).await;
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    };
+    while stats().await["open_channels"] != "1001" {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{}", stats().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("{CHANNELS} channels were opened in {:?}", begin.elapsed());
+
+    let contract = &shop.world.contract;
+    let pays = |key: &SecretKey, channel: ChannelId, balance: u64, payment: u64| {
+        let proof = contract.scheme().sign_balance_proof(key, channel, balance.into());
+        microraiden_http::payment_headers(contract.address(), &proof, Some(payment.into()))
+    };
+    let bought = |index: usize| index as u64 % 4 + 1;
+    let mut payments: Vec<HeaderMap> = Vec::new();
+    for (index, (key, channel)) in channels.iter().enumerate() {
+        payments.extend((1..=bought(index)).map(|nth| pays(key, *channel, nth * 5, 5)));
+    }
+    let total = payments.len() as u64;
+    let begin = Instant::now();
+    let door = Arc::new(Semaphore::new(AT_ONCE));
+    let mut requests = JoinSet::new();
+    for place in shuffled(total, 7) {
+        let payment = std::mem::take(&mut payments[usize::try_from(place).unwrap()]);
+        let (shop, door) = (shop.clone(), door.clone());
+        requests.spawn(async move {
+            let _inside = door.acquire().await.unwrap();
+            let answer = shop.get("/echo/x", payment).await;
+            (answer.status(), header(&answer, "RDN-Cost").map(str::to_owned))
+        });
+    }
+    let answers = requests.join_all().await;
+    println!("{total} payments on them took {:?}", begin.elapsed());
+    let served = (StatusCode::OK, Some("5".to_owned()));
+    assert!(answers.iter().all(|answer| *answer == served), "{answers:?}");
+    assert_eq!(shop.upstream.served(), total);
+
+    assert_eq!(stats().await["balance_sum"], (total * 5).to_string());
+    for (index, (key, channel)) in channels.iter().enumerate() {
+        let balance = bought(index) * 5;
+        let answer = shop.get("/echo/x", pays(key, *channel, balance, 0)).await;
+        let told = balance.to_string();
+        let standing = [
+            ("RDN-Sender-Balance", told.as_str()),
+            ("RDN-Credit", "0"),
+            ("RDN-Refund", ""),
+        ];
+        expect(&answer, StatusCode::PAYMENT_REQUIRED, &standing);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,8 @@ use axum::Router;
 use http::{HeaderMap, StatusCode};
 use microraiden_paywall::Paywall;
 use microraiden_protocol::{Amount, BalanceProof, ChannelId, Deposit};
-use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
+use microraiden_tests::receiver::{self, Patience};
+use microraiden_tests::{NodeKind, Receiver, Upstream, World};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -79,9 +80,15 @@ impl Shop {
 
     /// With the given target in the place of the upstream.
     pub(crate) async fn open_before(target: impl FnOnce(&Upstream) -> Url) -> Self {
+        Self::open_with(target, Patience::default()).await
+    }
+
+    /// With other limits.
+    pub(crate) async fn open_with(target: impl FnOnce(&Upstream) -> Url, patience: Patience) -> Self {
         let stage = Stage::set().await;
-        let target = target(&stage.upstream);
-        let receiver = Receiver::start(&stage.world, target, PRICE, &stage.state(), receiver::quick()).await;
+        let (url, manager) = (target(&stage.upstream), receiver::quick());
+        let state = stage.state();
+        let receiver = Receiver::with_patience(&stage.world, url, PRICE, &state, manager, patience).await;
         stage.open(receiver).await
     }
 

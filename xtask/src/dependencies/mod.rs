@@ -80,6 +80,8 @@ pub(crate) fn run(root: &Path, write_list: bool) -> Result<(), Failure> {
     let npm = npm_packages(&root.join(NPM_LOCK))?;
     let mut findings = licences::check(crates.iter().chain(&npm), licences::EXCEPTIONS);
 
+    findings.extend(for_tests_alone(&crates));
+
     let found = duplicates::find(&crates);
     let path = root.join(LIST);
     let listed = duplicates::parse(&read(&path)?);
@@ -97,6 +99,16 @@ pub(crate) fn run(root: &Path, write_list: bool) -> Result<(), Failure> {
         found.len()
     );
     Ok(())
+}
+
+/// What only a feature for one test draws in: nothing that is built otherwise may ask for it.
+const FOR_TESTS_ALONE: &str = "shuttle";
+
+fn for_tests_alone(crates: &BTreeSet<Dependency>) -> Option<String> {
+    let found = crates.iter().find(|found| found.name == FOR_TESTS_ALONE)?;
+    Some(format!(
+        "{found} is in a usual build; only the test `schedules` may ask for microraiden-manager/shuttle"
+    ))
 }
 
 /// Reads `name vVERSION (remarks)|LICENCE` lines of `cargo tree`, where a package stands often.
@@ -151,5 +163,13 @@ mod tests {
                 "crate serde_derive 1.0.229: MIT OR Apache-2.0"
             ]
         );
+    }
+
+    #[test]
+    fn what_is_for_one_test_is_found_elsewhere() {
+        let usual = crates("ours v0.1.0 (/somewhere)|MIT\n");
+        assert_eq!(for_tests_alone(&usual), None);
+        let unusual = crates("ours v0.1.0 (/somewhere)|MIT\nshuttle v0.9.10|Apache-2.0\n");
+        assert!(for_tests_alone(&unusual).is_some());
     }
 }

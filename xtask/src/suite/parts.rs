@@ -65,7 +65,12 @@ fn build(run: &mut Run<'_>) -> Result<(), Failure> {
     run.step("dependencies".to_owned(), || dependencies::run(root, false))?;
     run.run(&workspace("clippy", ["--all-targets", "--", "-D", "warnings"]))?;
     run.run(&workspace("doc", ["--no-deps"]).with("RUSTDOCFLAGS", "-D warnings"))?;
-    run.run(&workspace("build", ["--all-targets"]))
+    run.run(&workspace("build", ["--all-targets"]))?;
+    run.run(&workspace(
+        "clippy",
+        [SCHEDULES[0], SCHEDULES[1], "--", "-D", "warnings"],
+    ))?;
+    run.run(&workspace("test", [SCHEDULES[0], SCHEDULES[1], "--no-run"]))
 }
 
 fn contracts(run: &mut Run<'_>) -> Result<(), Failure> {
@@ -86,7 +91,8 @@ fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
     } else {
         &[]
     };
-    run.tests(&workspace("test", options.iter().copied()))
+    run.tests(&workspace("test", options.iter().copied()))?;
+    run.tests(&workspace("test", SCHEDULES))
 }
 
 fn cargo<const N: usize>(arguments: [&str; N]) -> Program {
@@ -95,6 +101,11 @@ fn cargo<const N: usize>(arguments: [&str; N]) -> Program {
 
 /// What the facade re-exports only when asked to; everything else has one set of features.
 const FACADE: &str = "--features=microraiden/sender,microraiden/paywall";
+
+/// The one test for which the channel manager is built a second time, with locks whose schedules can
+/// be explored. For the whole workspace, so that other crates keep their features and are not built
+/// again.
+const SCHEDULES: [&str; 2] = ["--features=microraiden-manager/shuttle", "--test=schedules"];
 
 /// A cargo command on all our crates, in the one profile.
 fn workspace<'a>(command: &'a str, options: impl IntoIterator<Item = &'a str>) -> Program {

@@ -7,7 +7,7 @@ use microraiden_chain::{Contract, Node, Wallet, keys, token};
 use microraiden_devchain::{Config, DevChain, Mining};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{Address, Amount, Deposit, Price, SecretKey};
-use microraiden_proxy::Route;
+use microraiden_proxy::{Limits, Route};
 use microraiden_sender::{Client, DepositPolicy, SessionConfig};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -73,6 +73,7 @@ impl Stage {
             },
             routes: routes(&upstream().await?, contract.token().decimals)?,
             upstream_timeout: Duration::from_secs(10),
+            limits: Limits::default(),
         };
         let (shutdown, stopped) = oneshot::channel();
         let stopped = async move {

@@ -1,6 +1,10 @@
 //! Passing a paid request on to the server that has the content.
 
+mod download;
+mod upload;
+
 use axum::body::Body;
+use download::Download;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, uri};
 use hyper_util::client::legacy::Client;
@@ -11,6 +15,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tower::Service;
+use upload::Turns;
 use url::Url;
 
 /// Headers of one connection only (RFC 9110, 7.6.1); never passed on.
@@ -28,9 +33,13 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// A service that forwards requests to one upstream server.
 ///
-/// Whatever goes wrong before its answer begins is a 502 or 504, so that the paywall releases the
-/// payment. An upstream that itself asks for payment (402), or for another protocol (101), is a 502
-/// as well. A request whose body breaks off is the client's doing: 400, and the payment stays spent.
+/// Whatever goes wrong before the first byte of its answer's body is a 502 or 504, so that the
+/// paywall releases the payment: the client has got nothing. What goes wrong later cuts the answer
+/// off. An upstream that itself asks for payment (402), or for another protocol (101), is a 502 as
+/// well. A request whose body does not come to its end is the client's doing: 400, 408 or 413, and
+/// the payment stays spent.
+///
+/// How long a client may take for its body is not decided here: [`Server`](crate::Server) does.
 #[derive(Debug, Clone)]
 pub struct Upstream {
     base: Url,
@@ -38,9 +47,23 @@ pub struct Upstream {
     timeout: Duration,
 }
 
+/// Why there is no answer of the upstream.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    Request(#[from] hyper_util::client::legacy::Error),
+    #[error("its answer broke off before its first byte")]
+    Body(#[from] hyper::Error),
+    #[error("it asks for payment itself")]
+    AsksForPayment,
+    #[error("it asks for another protocol")]
+    AsksForProtocol,
+}
+
 impl Upstream {
-    /// Forwards to `base`, the request's path and query appended. `timeout` is how long an answer may
-    /// take to begin.
+    /// Forwards to `base`, the request's path and query appended. `timeout` is how long the upstream
+    /// may take until the first byte of its answer's body, and then for each next piece; while a
+    /// client's body is waited for, the time stands still.
     pub fn new(base: Url, timeout: Duration) -> Self {
         Self {
             base,
@@ -58,30 +81,39 @@ impl Upstream {
         remove_hop_by_hop(headers);
         // The client sets the one of the upstream's address.
         headers.remove(header::HOST);
-        match tokio::time::timeout(self.timeout, self.client.request(request)).await {
-            Ok(Ok(response)) if response.status() == StatusCode::PAYMENT_REQUIRED => {
-                tracing::error!(upstream = %self.base, "the upstream asks for payment itself");
-                status(StatusCode::BAD_GATEWAY)
-            }
-            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                tracing::warn!(upstream = %self.base, "the upstream asks for another protocol");
-                status(StatusCode::BAD_GATEWAY)
-            }
-            Ok(Ok(response)) => {
-                let mut response = response.map(Body::new);
-                remove_hop_by_hop(response.headers_mut());
-                response
-            }
-            Ok(Err(error)) if is_of_request_body(&error) => status(StatusCode::BAD_REQUEST),
-            Ok(Err(error)) => {
-                tracing::warn!(upstream = %self.base, %error, "the upstream did not answer");
-                status(StatusCode::BAD_GATEWAY)
-            }
-            Err(_) => {
+        let turns = Turns::new();
+        let request = request.map(|body| turns.watch(body));
+        let answer = tokio::select! {
+            biased;
+            answer = self.answer(request) => answer,
+            () = turns.used_up(self.timeout) => {
                 tracing::warn!(upstream = %self.base, timeout = ?self.timeout, "the upstream is too slow");
-                status(StatusCode::GATEWAY_TIMEOUT)
+                return status(StatusCode::GATEWAY_TIMEOUT);
+            }
+        };
+        match (answer, turns.fault()) {
+            (Ok(response), _) => response,
+            (Err(_), Some(fault)) => status(fault),
+            (Err(error), None) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(upstream = %self.base, error, "the upstream did not answer");
+                status(StatusCode::BAD_GATEWAY)
             }
         }
+    }
+
+    /// Passes a request on, and waits until the answer's body has begun.
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+        let response = self.client.request(request).await?;
+        match response.status() {
+            StatusCode::PAYMENT_REQUIRED => return Err(NoAnswer::AsksForPayment),
+            StatusCode::SWITCHING_PROTOCOLS => return Err(NoAnswer::AsksForProtocol),
+            _ => {}
+        }
+        let (mut parts, body) = response.into_parts();
+        remove_hop_by_hop(&mut parts.headers);
+        let body = Download::begin(body, self.timeout).await?;
+        Ok(Response::from_parts(parts, Body::new(body)))
     }
 
     /// The upstream's address, its base path, and the request's path and query.
@@ -93,14 +125,6 @@ impl Upstream {
             .parse()
             .ok()
     }
-}
-
-/// Whether it failed because the client's body could not be read to its end.
-fn is_of_request_body(error: &(dyn std::error::Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
-        .any(hyper::Error::is_user)
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
