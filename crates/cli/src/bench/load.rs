@@ -131,7 +131,7 @@ impl Window {
             .collect();
         // Else each answer would wake this core up, at the expense of the receiver's: dear on virtual
         // machines, and no matter of the receiver when clients are elsewhere.
-        let apart = self.core.is_some();
+        let apart = self.core.is_some() && self.pace == Pace::ClosedLoop;
         let keep_awake = apart.then(|| tokio::task::spawn_local(keep_awake(run.clone())));
         let all = async {
             for task in tasks.into_iter().chain(keep_awake) {
