@@ -1,10 +1,11 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use microraiden_chain::deploy::MINIMUM_CHALLENGE_PERIOD;
 use microraiden_protocol::Address;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use url::Url;
 
 /// Micropayments over HTTP by payment channels: sell requests, or pay for them.
@@ -18,6 +19,7 @@ Examples:
   microraiden devchain                  run a development chain on port 8545
   microraiden deploy --private-key F    deploy a token and a channel contract
   microraiden get URL --private-key F   pay for a request
+  microraiden bench                     measure how many paid requests this machine serves
 
 Exit status: 0 when it worked, 1 when it did not, 2 when the command line is wrong.
 The environment variable RUST_LOG sets what is logged, for example RUST_LOG=debug."
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Proxy(ProxyArgs),
     /// Request a URL and pay for it
     Get(GetArgs),
+    /// Measure how many requests are served, paid and unpaid, and how long they take
+    Bench(BenchArgs),
 }
 
 impl Command {
@@ -48,7 +52,7 @@ impl Command {
     pub(crate) const fn default_log(&self) -> &'static str {
         match self {
             Self::Proxy(_) | Self::Devchain(_) => "info",
-            Self::Demo(_) | Self::Deploy(_) | Self::Get(_) => "error",
+            Self::Demo(_) | Self::Deploy(_) | Self::Get(_) | Self::Bench(_) => "error",
         }
     }
 }
@@ -292,4 +296,82 @@ pub(crate) struct GetArgs {
     /// Accept that the contract is unaudited and the tokens are real
     #[arg(long)]
     pub(crate) unaudited_real_money: bool,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+#[command(
+    group(ArgGroup::new("which_contract").args(["channel_manager_address", "deployment_file"])),
+    after_help = "\
+Examples:
+  microraiden bench                                     a receiver of its own on this machine
+  microraiden bench --senders 100 --in-flight 1 --json | jq .paid_per_second
+  microraiden bench --state-dir /var/lib/microraiden    with its state on that disk
+  microraiden bench http://127.0.0.1:5000/fortune --private-key sender.key \\
+      --deployment-file deployment.json --max-total '2 TKN'
+
+Without a URL nothing of value is touched: the receiver sells on a development chain in the process. It runs on one
+core and the load comes from another. With a URL real tokens are paid: --max-total is deposited, and what was not
+spent comes back when the channels are closed at the end.
+
+docs/bench.md tells how to read the figures. It ends with status 1 when a request failed, or when what the receiver
+has stored is not exactly what was served."
+)]
+pub(crate) struct BenchArgs {
+    /// A running receiver's resource to pay for; by default a receiver is started in the process
+    #[arg(requires_all = ["private_key", "max_total", "which_contract"])]
+    pub(crate) url: Option<Url>,
+    /// How many channels pay; 16 by default, 4 with a URL
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) senders: Option<u32>,
+    /// How many requests each channel has in flight
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub(crate) in_flight: u32,
+    /// How long each measurement takes
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = window)]
+    pub(crate) seconds: Duration,
+    /// How often everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) repetitions: u32,
+    /// The folder for the state file, which is removed at the end; that of temporary files by default
+    #[arg(long, value_name = "FOLDER", conflicts_with = "url")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Print one JSON object, also on a terminal
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What the receiver serves for nothing, to compare with
+    #[arg(long, value_name = "URL", requires = "url")]
+    pub(crate) unpaid_url: Option<Url>,
+    /// Never deposit more in all: base units, or an amount with the token's symbol
+    #[arg(long, value_name = "AMOUNT", requires = "url")]
+    pub(crate) max_total: Option<String>,
+    /// The JSON-RPC endpoint of an Ethereum node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    pub(crate) rpc_provider: Url,
+    /// The channel contract
+    #[arg(long, value_name = "ADDRESS", requires = "url")]
+    pub(crate) channel_manager_address: Option<Address>,
+    /// The file that `deploy` has written about the channel contract
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) deployment_file: Option<PathBuf>,
+    /// The file with the sender's private key: a keystore, or 64 hexadecimal digits; readable by you only
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) private_key: Option<PathBuf>,
+    /// The file whose first line is the keystore's password; asked for when absent
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) private_key_password_file: Option<PathBuf>,
+    /// Accept that the contract is unaudited and the tokens are real
+    #[arg(long, requires = "url")]
+    pub(crate) unaudited_real_money: bool,
+}
+
+/// The length of a measurement: at most an hour, and not so short that nothing happens.
+fn window(text: &str) -> Result<Duration, String> {
+    let window = text
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    window
+        .filter(|window| (Duration::from_millis(50)..=Duration::from_secs(3600)).contains(window))
+        .ok_or_else(|| "a number of seconds from 0.05 to 3600".to_owned())
 }

@@ -1,6 +1,7 @@
 //! The program `microraiden`: arguments, files and composition; the parts live in the libraries.
 
 mod args;
+mod bench;
 mod demo;
 mod deploy;
 mod deployment_file;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             Command::Deploy(args) => deploy::run(args).await,
             Command::Proxy(args) => proxy::run(args).await,
             Command::Get(args) => get::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
         }
     });
     match result {

@@ -109,7 +109,11 @@ pub struct SecretKeyError;
 
 /// A private key. It prints as `***`, and its bytes are wiped when it is dropped.
 #[derive(Clone)]
-pub struct SecretKey([u8; 32]);
+pub struct SecretKey {
+    bytes: [u8; 32],
+    /// Derived once, which takes as long as checking a signature.
+    address: Address,
+}
 
 impl SecretKey {
     /// Takes 32 bytes.
@@ -118,18 +122,19 @@ impl SecretKey {
     /// For another length, zero, or a number that is not below the curve's order.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SecretKeyError> {
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| SecretKeyError)?;
-        secp256k1::SecretKey::from_secret_bytes(bytes).map_err(|_| SecretKeyError)?;
-        Ok(Self(bytes))
+        let key = secp256k1::SecretKey::from_secret_bytes(bytes).map_err(|_| SecretKeyError)?;
+        let address = address_of(&key.public_key());
+        Ok(Self { bytes, address })
     }
 
     /// The key's bytes; whoever takes them keeps them secret.
     pub const fn expose_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     /// The address of this key.
-    pub fn address(&self) -> Address {
-        address_of(&self.inner().public_key())
+    pub const fn address(&self) -> Address {
+        self.address
     }
 
     /// Signs a hash, deterministically (RFC 6979), with low s.
@@ -144,13 +149,13 @@ impl SecretKey {
     }
 
     fn inner(&self) -> secp256k1::SecretKey {
-        secp256k1::SecretKey::from_secret_bytes(self.0).expect("checked when it was made")
+        secp256k1::SecretKey::from_secret_bytes(self.bytes).expect("checked when it was made")
     }
 }
 
 impl Drop for SecretKey {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.bytes.zeroize();
     }
 }
 

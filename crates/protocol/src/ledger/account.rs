@@ -127,12 +127,19 @@ pub struct Account {
 pub struct Transition {
     before: Option<Version>,
     after: Account,
+    line_only: bool,
 }
 
 impl Transition {
     /// The version that it was decided on; `None` when the account is new.
     pub const fn before(&self) -> Option<Version> {
         self.before
+    }
+
+    /// Whether nothing but the line has changed: balance, proofs, unspent units, the number of spends
+    /// and the version. Most payments are of this kind, and a store need not write the rest again.
+    pub const fn is_line_only(&self) -> bool {
+        self.line_only
     }
 
     /// The state that it leads to.
@@ -183,6 +190,7 @@ impl Account {
                 row,
                 open_spends: Vec::new(),
             },
+            line_only: false,
         }
     }
 
@@ -363,6 +371,7 @@ impl Account {
         assert!(violation.is_none(), "channel {}: {violation:?}", self.row.channel);
         Transition {
             before: Some(self.row.version),
+            line_only: self.row.differs_on_the_line_only(&after.row),
             after,
         }
     }
@@ -374,6 +383,30 @@ impl AccountRow {
         self.balance
             .checked_sub(self.unspent.total())?
             .checked_sub(self.refund)
+    }
+
+    /// See [`Transition::is_line_only`]. Whoever adds a field decides here to which part it belongs.
+    fn differs_on_the_line_only(&self, other: &Self) -> bool {
+        let Self {
+            channel,
+            balance: _,
+            proofs: _,
+            unspent: _,
+            refund,
+            spends: _,
+            promise,
+            sent_withdrawals,
+            facts,
+            version: _,
+        } = self;
+        (channel, refund, promise, sent_withdrawals, facts)
+            == (
+                &other.channel,
+                &other.refund,
+                &other.promise,
+                &other.sent_withdrawals,
+                &other.facts,
+            )
     }
 
     /// The highest balance that we have sent a withdrawal for.

@@ -307,3 +307,29 @@ fn an_uncommitted_acceptance_cannot_be_released_under_the_name_of_another() {
     assert_eq!(shop.release(&dropped), Err(ReleaseError::NotOpen));
     assert_eq!(shop.release(&sold), Ok(()));
 }
+
+#[test]
+fn a_transition_tells_whether_the_line_alone_has_changed() {
+    let mut account = crate::fixture::new_account(open_facts(1_000));
+    let mut sequence = 0;
+    let mut pay = |account: &Account, top: u64| {
+        sequence += 1;
+        let (paid, limits) = (Payment::Stated(1.into()), Limits::default());
+        let sold = account.accept(&proof(top), paid, 1.into(), limits, writer(sequence));
+        sold.unwrap().0
+    };
+    // A gap below each: released or taken from, the lowest become refund when there are too many.
+    for top in (2..=80).step_by(2) {
+        let paid = pay(&account, top);
+        assert!(paid.is_line_only(), "{top}");
+        account = paid.into_after();
+    }
+    let folded = pay(&account, 79);
+    assert!(!folded.after().row().refund.is_zero() && !folded.is_line_only());
+    let same = account.observe(account.facts().clone(), writer(97));
+    assert!(same.is_line_only());
+    assert!(!account.observe(open_facts(1_001), writer(98)).is_line_only());
+    let close = account.close_at(account.balance(), None, writer(99)).unwrap();
+    assert!(!close.transition.unwrap().is_line_only());
+    assert!(!Account::open(*account.channel(), open_facts(1), writer(1)).is_line_only());
+}

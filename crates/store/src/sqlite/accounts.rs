@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use microraiden_protocol::ledger::{
     Account, AccountRow, Closing, CorruptRow, Promise, Transition, Version, Writer,
 };
-use microraiden_protocol::{Balance, BlockNumber, ChainFacts, Phase};
+use microraiden_protocol::{Balance, BlockNumber, ChainFacts, ChannelId, Phase};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, Statement, ToSql};
 
@@ -44,24 +44,75 @@ const UPDATE: &str = concat!(
      AND version = ?26 AND writer_instance = ?27 AND writer_sequence = ?28"
 );
 
+/// The columns that most payments change, and no others.
+const UPDATE_LINE: &str = "UPDATE accounts SET \
+     (balance, spent, unspent, proofs, spends, version, writer_instance, writer_sequence) = \
+     (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) WHERE sender = ?1 AND receiver = ?2 AND open_block = ?3 \
+     AND version = ?12 AND writer_instance = ?13 AND writer_sequence = ?14";
+
+/// What one transition, or several in a row, make of an account.
+pub(super) struct Change<'a> {
+    /// The version that the first was decided on.
+    before: Option<Version>,
+    /// Where the last leads to.
+    after: &'a AccountRow,
+    /// Whether each has changed the line only. What is stored of the rest is then right: the
+    /// version says so.
+    line_only: bool,
+}
+
+impl<'a> Change<'a> {
+    /// What a transition does.
+    pub(super) fn of(transition: &'a Transition) -> Self {
+        Self {
+            before: transition.before(),
+            after: transition.after().row(),
+            line_only: transition.is_line_only(),
+        }
+    }
+
+    /// Adds a transition of the same account; false if it was decided on another version than this
+    /// leads to.
+    pub(super) fn extend(&mut self, next: &'a Transition) -> bool {
+        let follows = next.before() == Some(self.after.version);
+        if follows {
+            self.after = next.after().row();
+            self.line_only &= next.is_line_only();
+        }
+        follows
+    }
+
+    /// Writes it, if the account is where the first transition was decided; says whether it was.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let sql = match (self.before, self.line_only) {
+            (None, _) => INSERT,
+            (Some(_), true) => UPDATE_LINE,
+            (Some(_), false) => UPDATE,
+        };
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut parameters = Parameters {
+            statement: &mut statement,
+            last: 0,
+        };
+        if self.line_only {
+            parameters.bind_line(self.after)?;
+        } else {
+            parameters.bind_row(self.after)?;
+        }
+        if let Some(before) = self.before {
+            parameters.bind_version(before)?;
+        }
+        Ok(statement.raw_execute()? > 0)
+    }
+}
+
 /// Writes the state that a transition leads to, if the account is where it was decided.
 pub(super) fn write(connection: &Connection, transition: &Transition) -> Result<(), Failure> {
-    let row = transition.after().row();
-    let before = transition.before();
-    let mut statement = connection.prepare_cached(if before.is_some() { UPDATE } else { INSERT })?;
-    let mut parameters = Parameters {
-        statement: &mut statement,
-        last: 0,
-    };
-    parameters.bind_row(row)?;
-    if let Some(before) = before {
-        parameters.bind_version(before)?;
+    if Change::of(transition).write(connection)? {
+        return Ok(());
     }
-    if statement.raw_execute()? == 0 {
-        let channel = row.channel;
-        return Err(Failure::Refused(StoreError::Conflict { channel }));
-    }
-    Ok(())
+    let channel = *transition.after().channel();
+    Err(Failure::Refused(StoreError::Conflict { channel }))
 }
 
 /// Binds one parameter after the other.
@@ -76,10 +127,24 @@ impl Parameters<'_, '_> {
         self.statement.raw_bind_parameter(self.last, value)
     }
 
+    fn bind_channel(&mut self, channel: &ChannelId) -> rusqlite::Result<()> {
+        self.bind(Bytes(channel.sender))?;
+        self.bind(Bytes(channel.receiver))?;
+        self.bind(channel.open_block)
+    }
+
+    fn bind_line(&mut self, row: &AccountRow) -> rusqlite::Result<()> {
+        self.bind_channel(&row.channel)?;
+        self.bind(Digits(row.balance))?;
+        self.bind(row.spent().map(Digits))?;
+        self.bind(Printed(&row.unspent))?;
+        self.bind(Lines(row.proofs.iter().copied().map(ProofLine).collect()))?;
+        self.bind(row.spends)?;
+        self.bind_version(row.version)
+    }
+
     fn bind_row(&mut self, row: &AccountRow) -> rusqlite::Result<()> {
-        self.bind(Bytes(row.channel.sender))?;
-        self.bind(Bytes(row.channel.receiver))?;
-        self.bind(row.channel.open_block)?;
+        self.bind_channel(&row.channel)?;
 
         self.bind(Digits(row.balance))?;
         self.bind(row.spent().map(Digits))?;

@@ -12,12 +12,17 @@ fn parse<T: FromStr<Err: Error + Send + Sync + 'static>>(text: &str) -> FromSqlR
     text.parse().map_err(FromSqlError::other)
 }
 
+/// As many as the largest amount has digits.
+const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000";
+
 /// An amount as 58 digits: exact, and in order when compared as text.
 pub(super) struct Digits<T>(pub(super) T);
 
 impl<T: fmt::Display> ToSql for Digits<T> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(format!("{:0>58}", self.0.to_string()).into())
+        let digits = self.0.to_string();
+        let zeros = ZEROS.get(digits.len()..).unwrap_or_default();
+        Ok([zeros, &digits].concat().into())
     }
 }
 

@@ -1,17 +1,18 @@
 //! A store in one SQLite file.
 //!
 //! One thread owns the only connection that writes. It takes all batches that wait as one group
-//! into one transaction, each within its own savepoint, and answers them when the group's commit
-//! has reached the disk (WAL, `synchronous = FULL`).
+//! into one transaction, of which a refused batch is no part, and answers them when the group's
+//! commit has reached the disk (WAL, `synchronous = FULL`).
 //!
 //! In reading order: [`file`] (who may use the file), [`connection`] (what the file must be),
-//! [`writer`] (group commit), [`accounts`] and [`chain`] (the tables), [`columns`] (the values).
+//! [`writer`] and [`group`] (group commit), [`accounts`] and [`chain`] (the tables), [`columns`] (the values).
 
 mod accounts;
 mod chain;
 mod columns;
 mod connection;
 mod file;
+mod group;
 mod writer;
 
 use crate::error::{OpenError, StoreError};

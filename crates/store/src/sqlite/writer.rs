@@ -1,19 +1,20 @@
 //! The thread that owns the connection, and group commit.
 
-use super::{Failure, accounts, chain};
+use super::{accounts, chain, group};
 use crate::error::StoreError;
 use crate::store::{Batch, Snapshot};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use std::iter;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use tokio::sync::oneshot;
 
 /// How many batches share one durable commit at most.
 const GROUP_BATCHES: usize = 1024;
 
 /// Where the answer to a batch goes; nobody may be waiting for it any more.
-type Answer = oneshot::Sender<Result<(), StoreError>>;
+pub(super) type Answer = oneshot::Sender<Result<(), StoreError>>;
 
 /// What the writer is asked for.
 pub(super) enum Message {
@@ -32,9 +33,12 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until the store is dropped and everything handed in is answered.
     ///
-    /// There is no waiting for more: what arrives during one commit is the next group.
+    /// What arrives during one commit is the next group, and there is no waiting for more: but where
+    /// those who hand in share a core with this thread, they go first, or it would commit each
+    /// batch as soon as it is there.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.messages.recv() {
+            thread::yield_now();
             let mut group = Vec::new();
             let mut loads = Vec::new();
             for message in iter::once(first)
@@ -75,7 +79,7 @@ impl Writer {
 
     /// Writes a group in one transaction; a failure stops the store.
     fn write(&mut self, group: &[(Batch, Answer)]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        write_group(&mut self.connection, group).map_err(|error| {
+        group::write(&mut self.connection, group).map_err(|error| {
             tracing::error!(%error, "a write to the state file failed; the store has stopped");
             self.stopped.get_or_init(|| StoreError::stopped(error)).clone()
         })
@@ -97,46 +101,4 @@ impl Writer {
             tasks: chain::load_tasks(&transaction)?,
         })
     }
-}
-
-/// Gives the result of each batch once all of them are durable.
-fn write_group(
-    connection: &mut Connection,
-    group: &[(Batch, Answer)],
-) -> rusqlite::Result<Vec<Result<(), StoreError>>> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let results = group
-        .iter()
-        .map(|(batch, _)| write_batch(&transaction, batch))
-        .collect::<rusqlite::Result<_>>()?;
-    transaction.commit()?;
-    Ok(results)
-}
-
-/// Writes a batch within its own savepoint, so that a refused one leaves nothing behind.
-fn write_batch(connection: &Connection, batch: &Batch) -> rusqlite::Result<Result<(), StoreError>> {
-    connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
-    let result = match write_changes(connection, batch) {
-        Ok(()) => Ok(()),
-        Err(Failure::Refused(error)) => {
-            connection.prepare_cached("ROLLBACK TO batch")?.execute([])?;
-            Err(error)
-        }
-        Err(Failure::Failed(error)) => return Err(error),
-    };
-    connection.prepare_cached("RELEASE batch")?.execute([])?;
-    Ok(result)
-}
-
-fn write_changes(connection: &Connection, batch: &Batch) -> Result<(), Failure> {
-    for transition in &batch.transitions {
-        accounts::write(connection, transition)?;
-    }
-    if let Some(update) = &batch.chain {
-        chain::write_update(connection, update)?;
-    }
-    for change in &batch.tasks {
-        chain::write_task(connection, change)?;
-    }
-    Ok(())
 }

@@ -1,0 +1,193 @@
+//! The bench without a URL: a chain, senders and a receiver, all in this process.
+
+use super::machine::Cores;
+use super::measure::{Measuring, Plan};
+use super::progress::Progress;
+use super::receiver::{self, PRICE, Running};
+use super::report::{Report, Setting};
+use super::stock::{self, Goods, Payer};
+use crate::Failure;
+use crate::args::BenchArgs;
+use http::HeaderMap;
+use microraiden_chain::deploy::{self, TokenParams};
+use microraiden_chain::{Contract, Node, Wallet, token};
+use microraiden_devchain::{Config, DevChain};
+use microraiden_manager::{ChannelManager, Receiver};
+use microraiden_protocol::{Address, Balance, ChannelId, Deposit, SecretKey};
+use microraiden_sender::Client;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use url::Url;
+
+/// How many channels pay unless it is said.
+const SENDERS: u32 = 16;
+/// The longest window that is not counted.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// How many senders are prepared at a time.
+const AT_A_TIME: usize = 16;
+/// What each channel is opened with, in base units; it is never used up.
+const DEPOSIT: u64 = 1_000_000_000_000;
+
+/// Measures a receiver of its own.
+pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report, Failure> {
+    let cores = Cores::apart();
+    if !cores.are_pinned() {
+        progress.tell("receiver and load cannot have a core each here, so the figures will be too low");
+    }
+    let state = match &args.state_dir {
+        Some(folder) => tempfile::Builder::new().prefix("bench").tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let state = state.map_err(|error| {
+        format!("there is no place for the state file: {error}; name a folder by --state-dir")
+    })?;
+    progress.say("starting the chain and deploying the contracts");
+    let chain = DevChain::start(Config::default()).await?;
+    let url: Url = chain.url().parse()?;
+    let contract = deploy(&url).await?;
+    let receiver = key_of(1)?;
+    let count = args.senders.unwrap_or(SENDERS);
+    progress.say(&format!("opening {count} channels"));
+    let payers = open(&chain, &contract, receiver.address(), count).await?;
+    // What is there at the start is read before the receiver listens; none is mined afterwards.
+    chain.mine(2);
+    progress.say("starting the receiver");
+    let running = start(&state, url, &contract, receiver, cores).await?;
+
+    let at = |path: &str| format!("http://{}{path}", running.address).parse::<Url>();
+    let goods = Goods {
+        url: at(receiver::PAID)?,
+        price: PRICE.into(),
+        contract: contract.address(),
+        scheme: contract.scheme(),
+    };
+    let unpaid = stock::request(&at(receiver::UNPAID)?, &HeaderMap::new());
+    let mut setting = Setting::here(cores, Some(state.path()), args.seconds);
+    setting.senders = payers.len();
+    setting.in_flight = usize::try_from(args.in_flight)?;
+    setting.repetitions = args.repetitions;
+    setting.price = format!("{PRICE} base unit");
+    let plan = Plan {
+        goods,
+        server: running.address,
+        unpaid: Some((running.address, unpaid)),
+        checks_signatures: true,
+        in_flight: setting.in_flight,
+        warm_up: args.seconds.min(WARM_UP),
+        length: args.seconds,
+        repetitions: args.repetitions,
+        cores,
+        cancel: Arc::default(),
+    };
+    let mut measuring = Measuring::new(plan, payers);
+    measuring.run(progress).await?;
+    let differences = compare(&running.manager, &measuring.payers);
+    running.stop().await?;
+    chain.stop().await;
+    if setting.file_system.as_deref() == Some("tmpfs") {
+        measuring.notes.push(
+            "the state file was in memory, where nothing is durable; name a folder on a disk by --state-dir"
+                .to_owned(),
+        );
+    }
+    let served = measuring.payers.iter().map(|payer| payer.served).sum();
+    Ok(Report::new(setting, measuring, served, differences))
+}
+
+/// The key of an account of the development chain.
+fn key_of(account: usize) -> Result<SecretKey, Failure> {
+    let account = microraiden_devchain::ACCOUNTS[account];
+    Ok(SecretKey::from_bytes(account.secret_key.as_slice())?)
+}
+
+async fn deploy(url: &Url) -> Result<Contract, Failure> {
+    let node = Node::connect(url).await?;
+    let deployer = Wallet::new(node.clone(), key_of(0)?);
+    let params = TokenParams::with_whole_supply(1, "CustomToken".to_owned(), "TKN".to_owned(), 18)
+        .ok_or("the token has too many decimals")?;
+    let (token, _) = deploy::token(&deployer, params).await?;
+    let (address, _) = deploy::channels(&deployer, token, deploy::MINIMUM_CHALLENGE_PERIOD).await?;
+    Ok(Contract::at(node, address).await?)
+}
+
+/// Opens a channel for each of `count` senders, with ether out of nothing and tokens that it mints.
+async fn open(
+    chain: &DevChain,
+    contract: &Contract,
+    receiver: Address,
+    count: u32,
+) -> Result<Vec<Payer>, Failure> {
+    let mut payers = Vec::new();
+    let mut opening = JoinSet::new();
+    for number in 0..count {
+        if opening.len() == AT_A_TIME {
+            payers.extend(opening.join_next().await.transpose()?.transpose()?);
+        }
+        let key = sender(number)?;
+        // Enough for the minting and all gas.
+        chain.set_balance(key.address(), token::mint_price_wei() << 5);
+        let contract = contract.clone();
+        opening.spawn(async move {
+            let wallet = Wallet::new(contract.node().clone(), key.clone());
+            token::mint(&wallet, contract.token().address).await?;
+            let client = Client::with_wallet(contract, key.clone(), wallet);
+            let deposit = Deposit::from(DEPOSIT);
+            let channel = client.open_channel(receiver, deposit).await?;
+            Ok::<_, Failure>(Payer::new(key, channel.id(), deposit.limit()))
+        });
+    }
+    while let Some(opened) = opening.join_next().await {
+        payers.push(opened??);
+    }
+    Ok(payers)
+}
+
+/// The key of a sender: known to everybody, for a chain without value that ends with the process.
+fn sender(number: u32) -> Result<SecretKey, Failure> {
+    let mut bytes = [0x42; 32];
+    bytes[28..].copy_from_slice(&number.to_be_bytes());
+    Ok(SecretKey::from_bytes(&bytes)?)
+}
+
+async fn start(
+    state: &TempDir,
+    rpc: Url,
+    contract: &Contract,
+    key: SecretKey,
+    cores: Cores,
+) -> Result<Running, Failure> {
+    let receiver = Receiver {
+        rpc,
+        contract: contract.address(),
+        key,
+        state_file: state.path().join("receiver.db"),
+    };
+    Running::start(receiver, cores.server).await
+}
+
+/// Where the receiver has another balance than what was served on the channel cost.
+fn compare(manager: &ChannelManager, payers: &[Payer]) -> Vec<String> {
+    let stored: HashMap<ChannelId, Balance> = manager
+        .channels()
+        .iter()
+        .map(|overview| (overview.channel, overview.balance))
+        .collect();
+    let differences = payers.iter().filter_map(|payer| {
+        let (stored, served) = (stored.get(payer.channel()).copied(), payer.paid(PRICE.into()));
+        (stored.is_none() || stored != served).then(|| difference(payer, stored))
+    });
+    differences.collect()
+}
+
+/// In words.
+pub(super) fn difference(payer: &Payer, stored: Option<Balance>) -> String {
+    let stored = stored.map_or_else(|| "nothing".to_owned(), |stored| stored.to_string());
+    format!(
+        "channel {}: {stored} is stored, {} requests were served",
+        payer.channel(),
+        payer.served
+    )
+}
