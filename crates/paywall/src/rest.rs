@@ -12,7 +12,9 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use microraiden_http::rest;
-use microraiden_manager::{ChannelOverview, ChannelState, CloseError, CloseRequest, Unavailable};
+use microraiden_manager::{
+    Asker, ChannelOverview, ChannelState, CloseError, CloseRequest, Filter, PageQuery, Unavailable,
+};
 use microraiden_protocol::ledger::CloseRefusal;
 use microraiden_protocol::{Address, ChannelId};
 
@@ -79,16 +81,13 @@ async fn channels_of(State(paywall): State<Paywall>, Path(sender): Path<String>)
 }
 
 fn open_channels(paywall: &Paywall, sender: Option<Address>) -> Vec<rest::ChannelSummary> {
-    let wanted = |overview: &ChannelOverview| {
-        overview.state == ChannelState::Open && sender.is_none_or(|sender| overview.channel.sender == sender)
+    let query = PageQuery {
+        filter: Filter::Open,
+        sender,
+        after: None,
+        limit: usize::MAX,
     };
-    paywall
-        .manager
-        .channels()
-        .iter()
-        .filter(|overview| wanted(overview))
-        .map(summary)
-        .collect()
+    paywall.manager.page(query).channels.iter().map(summary).collect()
 }
 
 async fn channel(State(paywall): State<Paywall>, Path(path): Path<(String, String)>) -> Response<Body> {
@@ -122,13 +121,16 @@ async fn close(
     let Some(signature) = request.balance_signature else {
         return bad(&CloseError::NotTheSender.to_string());
     };
-    let Ok(sender_signature) = signature.parse() else {
+    let Ok(signature) = signature.parse() else {
         return bad("balance_signature is 0x and 130 hexadecimal digits");
     };
     let request = CloseRequest {
         channel,
         balance: request.balance,
-        sender_signature,
+        asker: Asker::Sender {
+            signature,
+            other: None,
+        },
     };
     match paywall.manager.close(request).await {
         Ok(close_signature) => Json(rest::CloseResponse { close_signature }).into_response(),
