@@ -40,6 +40,21 @@ impl Receiver {
         state_file: &Path,
         manager: microraiden_manager::Config,
     ) -> Self {
+        Self::start_with(world, upstream, price, state_file, manager, |_| {}).await
+    }
+
+    /// Starts one whose configuration is changed first.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start_with(
+        world: &World,
+        upstream: Url,
+        price: u64,
+        state_file: &Path,
+        manager: microraiden_manager::Config,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let route = Route {
@@ -47,7 +62,7 @@ impl Receiver {
             price: Price::from(price),
             upstream,
         };
-        let config = Config {
+        let mut config = Config {
             receiver: microraiden_manager::Receiver {
                 rpc: world.node.url(),
                 contract: world.contract.address(),
@@ -57,7 +72,10 @@ impl Receiver {
             manager,
             routes: vec![route],
             upstream_timeout: Duration::from_secs(20),
+            rest: microraiden_proxy::rest::Settings::default(),
+            cors: microraiden_proxy::Cors::None,
         };
+        change(&mut config);
         let (shutdown, stopped) = oneshot::channel();
         let stopped = async move {
             // A dropped sender means the same.

@@ -7,6 +7,7 @@ mod deploy;
 mod deployment_file;
 mod devchain;
 mod get;
+mod hash_password;
 mod keys;
 mod proxy;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             Command::Deploy(args) => deploy::run(args).await,
             Command::Proxy(args) => proxy::run(args).await,
             Command::Get(args) => get::run(args).await,
+            Command::HashPassword(_) => hash_password::run(),
         }
     });
     match result {

@@ -1,6 +1,8 @@
 //! What the proxy sells, for whom, and where it keeps its state.
 
+use crate::cors::Cors;
 use microraiden_manager::Receiver;
+use microraiden_paywall::rest;
 use microraiden_protocol::Price;
 use std::time::Duration;
 use url::Url;
@@ -16,6 +18,10 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How long an upstream may take to begin its answer.
     pub upstream_timeout: Duration,
+    /// Who may log in to the REST interface, and which closes it agrees to.
+    pub rest: rest::Settings,
+    /// Which web pages may use what is here.
+    pub cors: Cors,
 }
 
 /// One priced piece of the path space.

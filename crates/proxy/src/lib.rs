@@ -8,12 +8,15 @@
 //! can hold a connection without sending a request, or hold up the shutdown.
 
 mod config;
+mod cors;
 mod run;
 mod server;
 mod target;
 mod upstream;
 
 pub use config::{Config, Route};
+pub use cors::{Cors, NotAnOrigin, Origin};
+pub use microraiden_paywall::rest;
 pub use run::{RunError, run};
 pub use server::{GRACE, Server};
 pub use upstream::Upstream;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crowd;
+mod described;
 mod hostile;
 mod shop;
 mod upstreams;

@@ -3,6 +3,7 @@
 
 use http::{HeaderMap, StatusCode};
 use microraiden_protocol::{Amount, BalanceProof, ChannelId, Deposit};
+use microraiden_proxy::Config;
 use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -29,11 +30,21 @@ impl Shop {
 
     /// With the given target in the place of the upstream.
     pub(crate) async fn open_before(target: impl FnOnce(&Upstream) -> Url) -> Self {
+        Self::open_as(target, |_| {}).await
+    }
+
+    /// With a changed configuration of the proxy.
+    pub(crate) async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::open_as(Upstream::url, change).await
+    }
+
+    async fn open_as(target: impl FnOnce(&Upstream) -> Url, change: impl FnOnce(&mut Config)) -> Self {
         let world = World::start(NodeKind::Devchain).await;
         let upstream = Upstream::start().await;
         let files = tempfile::tempdir().unwrap();
         let state = files.path().join("receiver.db");
-        let receiver = Receiver::start(&world, target(&upstream), PRICE, &state, receiver::quick()).await;
+        let target = target(&upstream);
+        let receiver = Receiver::start_with(&world, target, PRICE, &state, receiver::quick(), change).await;
         let wallet = world.wallet(&world.sender);
         let deposit = Deposit::from(DEPOSIT);
         let (channel, _) = world
