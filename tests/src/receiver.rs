@@ -77,6 +77,25 @@ impl Receiver {
         manager: microraiden_manager::Config,
         patience: Patience,
     ) -> Self {
+        let change = |config: &mut Config| {
+            config.upstream_timeout = patience.upstream_timeout;
+            config.limits = patience.limits;
+        };
+        Self::start_with(world, upstream, price, state_file, manager, change).await
+    }
+
+    /// Starts one whose configuration is changed first.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start_with(
+        world: &World,
+        upstream: Url,
+        price: u64,
+        state_file: &Path,
+        manager: microraiden_manager::Config,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let route = Route {
@@ -84,7 +103,7 @@ impl Receiver {
             price: Price::from(price),
             upstream,
         };
-        let config = Config {
+        let mut config = Config {
             receiver: microraiden_manager::Receiver {
                 rpc: world.node.url(),
                 contract: world.contract.address(),
@@ -93,9 +112,12 @@ impl Receiver {
             },
             manager,
             routes: vec![route],
-            upstream_timeout: patience.upstream_timeout,
-            limits: patience.limits,
+            upstream_timeout: Patience::default().upstream_timeout,
+            limits: Patience::default().limits,
+            rest: microraiden_proxy::rest::Settings::default(),
+            cors: microraiden_proxy::Cors::None,
         };
+        change(&mut config);
         let (shutdown, stopped) = oneshot::channel();
         let stopped = async move {
             // A dropped sender means the same.
@@ -131,7 +153,7 @@ impl Receiver {
         let task = tokio::spawn(async move {
             let manager = ChannelManager::open(receiver, manager).await?;
             let paywall = Paywall::new(manager.clone());
-            let router = rest::router(paywall.clone()).merge(service(&paywall));
+            let router = rest::router(paywall.clone(), rest::Settings::default()).merge(service(&paywall));
             let server = Server::start(listener, router);
             // A dropped sender means the same.
             let _ = stopped.await;

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Measure how many requests are served, paid and unpaid, and how long they take
     Bench(BenchArgs),
+    /// Hash an operator's password for `proxy`
+    HashPassword(HashPasswordArgs),
 }
 
 impl Command {
@@ -52,7 +54,9 @@ impl Command {
     pub(crate) const fn default_log(&self) -> &'static str {
         match self {
             Self::Proxy(_) | Self::Devchain(_) => "info",
-            Self::Demo(_) | Self::Deploy(_) | Self::Get(_) | Self::Bench(_) => "error",
+            Self::Demo(_) | Self::Deploy(_) | Self::Get(_) | Self::Bench(_) | Self::HashPassword(_) => {
+                "error"
+            }
         }
     }
 }
@@ -266,10 +270,32 @@ pub(crate) struct ProxyArgs {
     /// Milliseconds between two looks at the chain
     #[arg(long, value_name = "MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..))]
     pub(crate) poll_interval: u64,
+    /// Let somebody log in to the REST interface by this name
+    #[arg(long, value_name = "NAME", requires = "operator_password_hash_file")]
+    pub(crate) operator: Option<String>,
+    /// The file with the hash of the operator's password, as `hash-password` prints it
+    #[arg(long, value_name = "FILE", requires = "operator")]
+    pub(crate) operator_password_hash_file: Option<PathBuf>,
+    /// Agree to closes without a signature, for clients of 2018; then anybody can end the selling on a channel
+    #[arg(long)]
+    pub(crate) legacy_close: bool,
+    /// Let web pages of this origin use the proxy from a browser; * for all; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) cors_origin: Vec<String>,
     /// Accept that the contract is unaudited and the tokens are real
     #[arg(long)]
     pub(crate) unaudited_real_money: bool,
 }
+
+/// Options of `hash-password`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  microraiden hash-password > operator.hash
+  microraiden proxy --operator ann --operator-password-hash-file operator.hash ...
+
+On a terminal the password is asked for twice; otherwise it is the first line of standard input.")]
+pub(crate) struct HashPasswordArgs {}
 
 /// Options of `get`.
 #[derive(Debug, Args)]

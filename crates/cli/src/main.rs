@@ -7,6 +7,7 @@ mod deploy;
 mod deployment_file;
 mod devchain;
 mod get;
+mod hash_password;
 mod keys;
 mod proxy;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             Command::Proxy(args) => proxy::run(args).await,
             Command::Get(args) => get::run(args).await,
             Command::Bench(args) => bench::run(args).await,
+            Command::HashPassword(_) => hash_password::run(),
         }
     });
     match result {

@@ -5,7 +5,8 @@ use crate::{Failure, amounts, deployment_file, interrupted, keys, listen};
 use microraiden_chain::{Contract, Node};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{BlockNumber, Price};
-use microraiden_proxy::{Config, Limits, Route};
+use microraiden_proxy::rest::{Operators, Settings};
+use microraiden_proxy::{Config, Cors, Limits, Route};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,8 +25,42 @@ pub(crate) fn check_play_money(chain_id: u64, accepted: bool) -> Result<(), Fail
     .into())
 }
 
+/// Who may log in, and which closes are agreed to.
+fn rest_settings(args: &ProxyArgs) -> Result<Settings, Failure> {
+    let operators = match (&args.operator, &args.operator_password_hash_file) {
+        (Some(name), Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let hash = text.lines().next().unwrap_or_default().trim();
+            Operators::default().with(name, hash)?
+        }
+        _ => Operators::default(),
+    };
+    Ok(Settings {
+        operators,
+        legacy_close: args.legacy_close,
+    })
+}
+
+fn cors(origins: &[String]) -> Result<Cors, Failure> {
+    if origins.is_empty() {
+        return Ok(Cors::None);
+    }
+    if origins.iter().any(|origin| origin == "*") {
+        return Ok(Cors::Any);
+    }
+    let parse = |text: &String| {
+        let origin = text.parse();
+        origin.map_err(|error| format!("--cors-origin {text}: {error}"))
+    };
+    Ok(Cors::Origins(
+        origins.iter().map(parse).collect::<Result<_, _>>()?,
+    ))
+}
+
 /// Runs until interrupted.
 pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
+    let (rest, cors) = (rest_settings(&args)?, cors(&args.cors_origin)?);
     let key = keys::load(
         &args.chain.private_key,
         args.chain.private_key_password_file.as_deref(),
@@ -66,6 +101,8 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         routes,
         upstream_timeout: Duration::from_secs(60),
         limits: Limits::default(),
+        rest,
+        cors,
     };
     microraiden_proxy::run(config, listener, interrupted()).await?;
     tracing::info!("stopped");

@@ -1,32 +1,120 @@
-//! The accounts in memory, each under a lock of its own.
+//! The accounts in memory, each under a lock of its own, and which of them are listed.
 
+use crate::overview::{ChannelState, Filter};
 use crate::sync::{Mutex, MutexGuard, RwLock};
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Account;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::{Bound, Deref, DerefMut};
 use std::sync::{Arc, PoisonError};
 
 /// One account and its lock. The lock is held for decisions only, never across an await.
 #[derive(Debug)]
-pub(crate) struct Slot(Mutex<Account>);
+pub(crate) struct Slot {
+    account: Mutex<Account>,
+    listed: Arc<Listed>,
+}
 
 impl Slot {
     /// Locks the account.
     ///
     /// A thread that panicked while it held the lock had not written: decisions are made on
     /// copies, and an account is replaced as a whole.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> SlotGuard<'_> {
+        let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        SlotGuard {
+            before: ChannelState::of(&account),
+            account,
+            listed: &self.listed,
+        }
+    }
+}
+
+/// A locked account. Dropped, it enters the account's state in the lists when that has changed.
+#[derive(Debug)]
+pub(crate) struct SlotGuard<'a> {
+    before: Option<ChannelState>,
+    account: MutexGuard<'a, Account>,
+    listed: &'a Listed,
+}
+
+impl Deref for SlotGuard<'_> {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        &self.account
+    }
+}
+
+impl DerefMut for SlotGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Account {
+        &mut self.account
+    }
+}
+
+impl Drop for SlotGuard<'_> {
+    fn drop(&mut self) {
+        // The account is still locked, so that the lists see its states in their order.
+        let now = ChannelState::of(&self.account);
+        if now != self.before {
+            self.listed.enter(*self.account.channel(), now);
+        }
+    }
+}
+
+/// The channels that anybody may see, in order: one page costs no more than what is on it.
+#[derive(Debug, Default)]
+struct Listed(RwLock<ByState>);
+
+#[derive(Debug, Default)]
+struct ByState {
+    open: BTreeSet<ChannelId>,
+    closed: BTreeSet<ChannelId>,
+}
+
+impl Listed {
+    fn enter(&self, channel: ChannelId, state: Option<ChannelState>) {
+        let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let ByState { open, closed } = &mut *listed;
+        for (set, of) in [(open, ChannelState::Open), (closed, ChannelState::Closed)] {
+            if state == Some(of) {
+                set.insert(channel);
+            } else {
+                set.remove(&channel);
+            }
+        }
+    }
+
+    fn range(
+        &self,
+        filter: Filter,
+        range: (Bound<ChannelId>, Bound<ChannelId>),
+        most: usize,
+    ) -> Vec<ChannelId> {
+        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let first = |set: &BTreeSet<ChannelId>| set.range(range).take(most).copied().collect::<Vec<_>>();
+        let mut channels = match filter {
+            Filter::Open => first(&listed.open),
+            Filter::Closed => first(&listed.closed),
+            Filter::All => [first(&listed.open), first(&listed.closed)].concat(),
+        };
+        drop(listed);
+        channels.sort_unstable();
+        channels.truncate(most);
+        channels
     }
 }
 
 /// All accounts, by channel.
 #[derive(Debug, Default)]
-pub(crate) struct Accounts(RwLock<HashMap<ChannelId, Arc<Slot>>>);
+pub(crate) struct Accounts {
+    slots: RwLock<HashMap<ChannelId, Arc<Slot>>>,
+    listed: Arc<Listed>,
+}
 
 impl Accounts {
     pub(crate) fn get(&self, channel: &ChannelId) -> Option<Arc<Slot>> {
-        self.0
+        self.slots
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(channel)
@@ -35,23 +123,30 @@ impl Accounts {
 
     /// Adds the account of a channel that has none yet.
     pub(crate) fn add(&self, account: Account) {
-        let slot = Arc::new(Slot(Mutex::new(account)));
-        let channel = *slot.lock().channel();
+        let (channel, state) = (*account.channel(), ChannelState::of(&account));
+        let slot = Arc::new(Slot {
+            account: Mutex::new(account),
+            listed: self.listed.clone(),
+        });
+        // Locked before others can find it, so that they cannot overtake it on the lists.
+        let account = slot.lock();
         let before = self
-            .0
+            .slots
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(channel, slot);
+            .insert(channel, slot.clone());
         assert!(before.is_none(), "channel {channel} has an account already");
+        self.listed.enter(channel, state);
+        drop(account);
     }
 
-    /// Every account there is now, in no particular order.
-    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+    /// Up to so many of the listed channels within a range, in order.
+    pub(crate) fn listed(
+        &self,
+        filter: Filter,
+        range: (Bound<ChannelId>, Bound<ChannelId>),
+        most: usize,
+    ) -> Vec<ChannelId> {
+        self.listed.range(filter, range, most)
     }
 }

@@ -1,8 +1,7 @@
 //! Following the chain: its events become transitions, in one batch with the new head.
 
-use crate::accounts::Slot;
+use crate::accounts::{Slot, SlotGuard};
 use crate::manager::Shared;
-use crate::sync::MutexGuard;
 use microraiden_chain::{ChainError, Follower};
 use microraiden_protocol::ledger::{Account, Promise, Transition};
 use microraiden_protocol::{
@@ -146,7 +145,7 @@ impl ChainFollower {
             .iter()
             .filter_map(|channel| Some((*channel, self.shared.accounts.get(channel)?)))
             .collect();
-        let mut guards: HashMap<ChannelId, MutexGuard<'_, Account>> = slots
+        let mut guards: HashMap<ChannelId, SlotGuard<'_>> = slots
             .iter()
             .map(|(channel, slot)| (*channel, slot.lock()))
             .collect();
@@ -226,16 +225,16 @@ impl ChainFollower {
         let Some(account) = observed.as_ref().map(Transition::after).or(account) else {
             return;
         };
+        let kinds = self.shared.disputes.kinds(&channel);
         let kind = TaskKind::Dispute;
-        let task = self.shared.disputes.contains(&channel);
+        let task = kinds.contains(&kind);
         let over = matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed);
-        if task && over {
-            batch.tasks.push(TaskChange::Remove { channel, kind });
+        if over {
+            let done = kinds.into_iter().map(|kind| TaskChange::Remove { channel, kind });
+            batch.tasks.extend(done);
         }
         let dispute = self.dispute(account, head, heads);
         if dispute.as_ref().is_some_and(|promise| !task || promise.is_some()) {
-            // Nobody signs before the promise is durable; then the task is taken up again.
-            self.shared.disputes.forget(&channel);
             batch.tasks.push(TaskChange::Put(Task {
                 channel,
                 kind,
@@ -275,7 +274,7 @@ impl ChainFollower {
         }
     }
 
-    fn install(&self, transition: Transition, guards: &mut HashMap<ChannelId, MutexGuard<'_, Account>>) {
+    fn install(&self, transition: Transition, guards: &mut HashMap<ChannelId, SlotGuard<'_>>) {
         let account = transition.into_after();
         let channel = *account.channel();
         let (version, facts) = (account.version().number, account.facts());

@@ -6,8 +6,10 @@
 //! - [`ChannelManager`]: open (from a [`Receiver`]) or start, stop, and what one may ask of it;
 //! - [`payment`]: an offer becomes a [`Permit`] or is denied;
 //! - [`closing`]: a close that the sender asks for;
+//! - [`force_close`]: a close that the operator wants, whatever the sender does;
+//! - [`overview`]: what anybody may see, page by page;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
-//! - `dispute`: stale closes are answered, at their own pace.
+//! - `dispute`: stale closes are answered and forced ones carried out, at their own pace.
 //!
 //! Invariants: content needs a [`Permit`], and a permit is made only after the payment is durable;
 //! a closing signature leaves only after its promise is durable; an account in memory changes only
@@ -19,17 +21,19 @@ pub mod closing;
 mod config;
 mod dispute;
 mod follow;
+pub mod force_close;
 mod manager;
 mod open;
-mod overview;
+pub mod overview;
 pub mod payment;
 #[cfg(feature = "shuttle")]
 pub mod schedules;
 mod sync;
 
-pub use closing::{CloseError, CloseRequest};
+pub use closing::{Asker, CloseError, CloseRequest};
 pub use config::Config;
+pub use force_close::ForceCloseError;
 pub use manager::{ChannelManager, StartError};
 pub use open::{OpenError, Receiver};
-pub use overview::{ChannelOverview, ChannelState, Totals};
+pub use overview::{ChannelOverview, ChannelState, Filter, Page, PageQuery, Totals};
 pub use payment::{Denied, Offer, Permit, Receipt, Unavailable};

@@ -1,7 +1,9 @@
 //! What the proxy sells, for whom, and where it keeps its state.
 
+use crate::cors::Cors;
 use crate::server::Limits;
 use microraiden_manager::Receiver;
+use microraiden_paywall::rest;
 use microraiden_protocol::Price;
 use std::time::Duration;
 use url::Url;
@@ -20,6 +22,10 @@ pub struct Config {
     pub upstream_timeout: Duration,
     /// What clients may do.
     pub limits: Limits,
+    /// Who may log in to the REST interface, and which closes it agrees to.
+    pub rest: rest::Settings,
+    /// Which web pages may use what is here.
+    pub cors: Cors,
 }
 
 /// One priced piece of the path space.

@@ -9,12 +9,15 @@
 //! shutdown.
 
 mod config;
+mod cors;
 mod run;
 mod server;
 mod target;
 mod upstream;
 
 pub use config::{Config, Route};
+pub use cors::{Cors, NotAnOrigin, Origin};
+pub use microraiden_paywall::rest;
 pub use run::{RunError, run};
 pub use server::{GRACE, Limits, Server};
 pub use upstream::Upstream;

@@ -44,6 +44,7 @@ pub async fn run(
         return Err(RunError::UpstreamScheme(route.upstream.scheme().to_owned()));
     }
     check_patterns(&config.routes)?;
+    tell(&config);
     let manager = ChannelManager::open(config.receiver.clone(), config.manager.clone()).await?;
     let paywall = Paywall::new(manager.clone());
     allow_files();
@@ -55,6 +56,27 @@ pub async fn run(
     server.join().await;
     manager.stop().await;
     Ok(())
+}
+
+/// Says what the settings mean.
+fn tell(config: &Config) {
+    if config.rest.legacy_close {
+        tracing::warn!(
+            "legacy close is on: whoever asks for a close at a channel's balance, which anybody can read, \
+             ends the selling on that channel"
+        );
+    } else {
+        tracing::info!(
+            "legacy close is off: clients of 2018, which send no signature with a close, close on chain \
+             without us, and such a close is disputed when it is stale"
+        );
+    }
+    let operators: Vec<_> = config.rest.operators.names().collect();
+    if operators.is_empty() {
+        tracing::info!("nobody can log in as an operator");
+    } else {
+        tracing::info!(?operators, "operators can log in");
+    }
 }
 
 /// Finds what the router would panic on.
@@ -76,7 +98,7 @@ fn check_patterns(routes: &[Route]) -> Result<(), RunError> {
 
 fn router(paywall: &Paywall, config: &Config) -> Router {
     // Segments that begin with `:` or `*` are as good as any; axum would stop at them.
-    let mut router = rest::router(paywall.clone()).without_v07_checks();
+    let mut router = rest::router(paywall.clone(), config.rest.clone()).without_v07_checks();
     for route in &config.routes {
         let upstream = Upstream::new(route.upstream.clone(), config.upstream_timeout);
         let paid = ServiceBuilder::new()
@@ -84,7 +106,11 @@ fn router(paywall: &Paywall, config: &Config) -> Router {
             .service(upstream);
         router = router.route_service(&route.path, paid);
     }
-    router
+    match config.cors.layer() {
+        // In front of everything, so that a browser's questions are answered and not sold.
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }
 
 #[cfg(test)]

@@ -77,10 +77,12 @@ pub struct Task {
 }
 
 /// What there is to be done on the chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskKind {
     /// The sender closed with less than it owes: claim more before the challenge period is over.
     Dispute,
+    /// The operator closes the channel, whatever the sender does.
+    Close,
 }
 
 /// A change of the tasks.

@@ -272,14 +272,59 @@ fn other_files_are_refused_and_left_alone() {
 #[test]
 fn a_newer_format_is_refused() {
     let file = StateFile::new();
-    file.sql().pragma_update(None, "user_version", 2).unwrap();
+    file.sql().pragma_update(None, "user_version", 3).unwrap();
     let refused = file.open().unwrap_err();
     assert!(
-        matches!(refused, OpenError::NewerVersion { found: 2, .. }),
+        matches!(refused, OpenError::NewerVersion { found: 3, .. }),
         "{refused}"
     );
-    file.sql().pragma_update(None, "user_version", 1).unwrap();
+    file.sql().pragma_update(None, "user_version", 2).unwrap();
     file.open().unwrap();
+}
+
+#[test]
+fn a_file_of_the_first_version_is_taken_over() {
+    let mut file = StateFile::new();
+    let before = wait(file.open().unwrap().load()).unwrap();
+    let old = file.sql();
+    // The tasks as they were then.
+    old.execute_batch(
+        "CREATE TABLE old_tasks (
+             sender           BLOB NOT NULL CHECK (length(sender) = 20),
+             receiver         BLOB NOT NULL CHECK (length(receiver) = 20),
+             open_block       INTEGER NOT NULL CHECK (open_block BETWEEN 0 AND 4294967295),
+             kind             TEXT NOT NULL CHECK (kind IN ('dispute')),
+             transaction_hash BLOB CHECK (length(transaction_hash) = 32),
+             PRIMARY KEY (sender, receiver, open_block, kind)
+         ) STRICT, WITHOUT ROWID;
+         INSERT INTO old_tasks SELECT * FROM tasks;
+         DROP TABLE tasks;
+         ALTER TABLE old_tasks RENAME TO tasks;
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    assert!(old.execute("UPDATE tasks SET kind = 'close'", []).is_err());
+    drop(old);
+    let store = file.open().unwrap();
+    assert_eq!(wait(store.load()).unwrap(), before);
+    assert_eq!(before.tasks.len(), 1);
+    let close = Task {
+        kind: TaskKind::Close,
+        ..before.tasks[0]
+    };
+    let tasks = vec![TaskChange::Put(close)];
+    commit(
+        &store,
+        Batch {
+            tasks,
+            ..batch([file.channel.touch()])
+        },
+    )
+    .unwrap();
+    drop(store);
+    let tasks = wait(file.open().unwrap().load()).unwrap().tasks;
+    assert_eq!(tasks.len(), 2);
+    assert!(tasks.contains(&close));
 }
 
 /// What the schema cannot know is found when the rows are read.

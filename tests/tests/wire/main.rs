@@ -6,6 +6,7 @@ mod abuse;
 mod answers;
 mod browser;
 mod crowd;
+mod described;
 mod hostile;
 mod metered;
 mod pricing;

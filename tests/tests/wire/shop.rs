@@ -5,6 +5,7 @@ use axum::Router;
 use http::{HeaderMap, StatusCode};
 use microraiden_paywall::Paywall;
 use microraiden_protocol::{Amount, BalanceProof, ChannelId, Deposit};
+use microraiden_proxy::Config;
 use microraiden_tests::receiver::{self, Patience};
 use microraiden_tests::{NodeKind, Receiver, Upstream, World};
 use serde_json::Value;
@@ -80,15 +81,28 @@ impl Shop {
 
     /// With the given target in the place of the upstream.
     pub(crate) async fn open_before(target: impl FnOnce(&Upstream) -> Url) -> Self {
-        Self::open_with(target, Patience::default()).await
+        Self::open_as(target, |_| {}).await
     }
 
     /// With other limits.
-    pub(crate) async fn open_with(target: impl FnOnce(&Upstream) -> Url, patience: Patience) -> Self {
+    pub(crate) async fn open_patient(target: impl FnOnce(&Upstream) -> Url, patience: Patience) -> Self {
+        let change = |config: &mut Config| {
+            config.upstream_timeout = patience.upstream_timeout;
+            config.limits = patience.limits;
+        };
+        Self::open_as(target, change).await
+    }
+
+    /// With a changed configuration of the proxy.
+    pub(crate) async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::open_as(Upstream::url, change).await
+    }
+
+    async fn open_as(target: impl FnOnce(&Upstream) -> Url, change: impl FnOnce(&mut Config)) -> Self {
         let stage = Stage::set().await;
         let (url, manager) = (target(&stage.upstream), receiver::quick());
         let state = stage.state();
-        let receiver = Receiver::with_patience(&stage.world, url, PRICE, &state, manager, patience).await;
+        let receiver = Receiver::start_with(&stage.world, url, PRICE, &state, manager, change).await;
         stage.open(receiver).await
     }
 

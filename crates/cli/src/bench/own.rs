@@ -13,9 +13,8 @@ use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet, token};
 use microraiden_devchain::{Config, DevChain};
 use microraiden_manager::{ChannelManager, Receiver};
-use microraiden_protocol::{Address, Balance, ChannelId, Deposit, SecretKey};
+use microraiden_protocol::{Address, Balance, Deposit, SecretKey};
 use microraiden_sender::Client;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -170,13 +169,9 @@ async fn start(
 
 /// Where the receiver has another balance than what was served on the channel cost.
 fn compare(manager: &ChannelManager, payers: &[Payer]) -> Vec<String> {
-    let stored: HashMap<ChannelId, Balance> = manager
-        .channels()
-        .iter()
-        .map(|overview| (overview.channel, overview.balance))
-        .collect();
     let differences = payers.iter().filter_map(|payer| {
-        let (stored, served) = (stored.get(payer.channel()).copied(), payer.paid(PRICE.into()));
+        let stored = manager.channel(payer.channel()).map(|overview| overview.balance);
+        let served = payer.paid(PRICE.into());
         (stored.is_none() || stored != served).then(|| difference(payer, stored))
     });
     differences.collect()

@@ -74,6 +74,8 @@ impl Stage {
             routes: routes(&upstream().await?, contract.token().decimals)?,
             upstream_timeout: Duration::from_secs(10),
             limits: Limits::default(),
+            rest: microraiden_proxy::rest::Settings::default(),
+            cors: microraiden_proxy::Cors::None,
         };
         let (shutdown, stopped) = oneshot::channel();
         let stopped = async move {

@@ -2,7 +2,7 @@
 
 use crate::shaky::{Mode, Shaky};
 use crate::world::{World, poll_once, quick, row, spent};
-use microraiden_manager::{CloseError, CloseRequest, Denied, Unavailable};
+use microraiden_manager::{Asker, CloseError, CloseRequest, Denied, Unavailable};
 use microraiden_protocol::ledger::{CloseRefusal, Refusal};
 use microraiden_protocol::{Balance, Price};
 use std::pin::pin;
@@ -169,10 +169,11 @@ async fn only_the_sender_is_promised_a_close() {
         world.signature(&world.receiver, channel, 20),
         world.signature(&world.sender, channel, 19),
     ] {
-        let forged = CloseRequest {
-            sender_signature: signature,
-            ..request
+        let asker = Asker::Sender {
+            signature,
+            other: None,
         };
+        let forged = CloseRequest { asker, ..request };
         assert_eq!(manager.close(forged).await, Err(CloseError::NotTheSender));
     }
     let mut elsewhere = channel;
@@ -196,4 +197,66 @@ async fn what_was_in_flight_at_the_promise_may_still_be_released() {
     assert_eq!(permit.release().await.cost, 0.into());
     assert_eq!(world.refusal(&manager, channel, 20).await, Refusal::ClosePromised);
     assert_eq!(spent(&*store, &channel).await, Balance::ZERO);
+}
+
+#[tokio::test]
+async fn a_proof_that_a_withdrawal_made_public_needs_another_beside_it() {
+    let world = World::start().await;
+    let (manager, channel) = world.selling(world.memory(), 100).await;
+    world.buy(&manager, channel, 20, 20).await;
+    let wallet = world.wallet(&world.receiver);
+    let signature = world.signature(&world.sender, channel, 20);
+    let withdrawn = world.contract.withdraw(&wallet, &channel, 20.into(), &signature);
+    withdrawn.await.unwrap();
+    world.node.mine(1);
+    world.seen(&manager).await;
+    let close = async |other| {
+        let asker = Asker::Sender { signature, other };
+        manager
+            .close(CloseRequest {
+                channel,
+                balance: 20.into(),
+                asker,
+            })
+            .await
+    };
+    let own = |balance| world.signature(&world.sender, channel, balance);
+    assert_eq!(close(None).await, Err(CloseError::ProofIsPublic));
+    // The same again, a higher one, and somebody else's.
+    for (balance, other) in [(20, signature), (21, own(21))] {
+        let refused = close(Some((balance.into(), other))).await;
+        assert_eq!(refused, Err(CloseError::ProofIsPublic), "{balance}");
+    }
+    let strangers = world.signature(&world.stranger, channel, 19);
+    let refused = close(Some((19.into(), strangers))).await;
+    assert_eq!(refused, Err(CloseError::NotTheSender));
+    let agreed = close(Some((19.into(), own(19)))).await.unwrap();
+    let scheme = world.contract.scheme();
+    assert!(scheme.is_closing_signature(&agreed, &channel, 20.into()));
+    assert_eq!(close(Some((0.into(), own(0)))).await, Ok(agreed));
+}
+
+#[tokio::test]
+async fn who_is_allowed_needs_no_signature_of_the_senders() {
+    let world = World::start().await;
+    let store = world.memory();
+    let (manager, channel) = world.selling(store.clone(), 100).await;
+    let at = |balance: u64| CloseRequest {
+        channel,
+        balance: balance.into(),
+        asker: Asker::Allowed,
+    };
+    assert_eq!(manager.close(at(0)).await, Err(CloseError::NothingPaid));
+    let metered = world.pay(&manager, channel, 20, 20).await.unwrap();
+    metered.charge_partly(15.into()).await;
+    assert_eq!(
+        manager.close(at(14)).await,
+        Err(CloseRefusal::WrongBalance.into())
+    );
+    let signature = manager.close(at(17)).await.unwrap();
+    assert_eq!(manager.close(at(17)).await, Ok(signature));
+    // No signature of the sender's is made up.
+    let promise = row(&*store, &channel).await.promise.unwrap();
+    assert_eq!(promise.closing().unwrap().sender_signature, None);
+    assert_eq!(manager.close(at(20)).await, Err(OTHER));
 }

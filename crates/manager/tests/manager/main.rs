@@ -5,6 +5,8 @@
 mod closes;
 mod disputes;
 mod failures;
+mod forced;
+mod lists;
 mod payments;
 mod reorganisations;
 mod replay;

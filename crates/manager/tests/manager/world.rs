@@ -3,7 +3,7 @@
 use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet, WalletOptions, token};
 use microraiden_devchain::{Config as DevConfig, DevChain, Mining};
-use microraiden_manager::{ChannelManager, CloseRequest, Config, Denied, Offer, Permit};
+use microraiden_manager::{Asker, ChannelManager, CloseRequest, Config, Denied, Offer, Permit};
 use microraiden_protocol::ledger::{AccountRow, Payment, Refusal};
 use microraiden_protocol::{Amount, Balance, ChannelId, Price, SecretKey, Signature};
 use microraiden_store::{Binding, ChannelStore, MemoryStore, SqliteStore};
@@ -249,7 +249,10 @@ impl World {
         CloseRequest {
             channel,
             balance: balance.into(),
-            sender_signature: self.signature(&self.sender, channel, balance),
+            asker: Asker::Sender {
+                signature: self.signature(&self.sender, channel, balance),
+                other: None,
+            },
         }
     }
 }

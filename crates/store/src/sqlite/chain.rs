@@ -123,6 +123,7 @@ pub(super) fn write_task(connection: &Connection, change: &TaskChange) -> Result
 const fn kind_name(kind: TaskKind) -> &'static str {
     match kind {
         TaskKind::Dispute => "dispute",
+        TaskKind::Close => "close",
     }
 }
 
@@ -184,6 +185,7 @@ pub(super) fn load_tasks(connection: &Connection) -> Result<Vec<Task>, StoreErro
             channel: read_channel(row)?,
             kind: match row.get_ref("kind")?.as_str()? {
                 "dispute" => TaskKind::Dispute,
+                "close" => TaskKind::Close,
                 _ => return Err(FromSqlError::InvalidType.into()),
             },
             transaction: transaction.map(|hash| hash.0),

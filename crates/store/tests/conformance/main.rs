@@ -451,6 +451,18 @@ fn keeps_tasks(store: &dyn ChannelStore) {
     };
     assert_eq!(change(remove), [task(&first, sent)]);
     assert_eq!(change(remove), [task(&first, sent)]);
+    let close = Task {
+        kind: TaskKind::Close,
+        ..task(&first, None)
+    };
+    let both = change(TaskChange::Put(close));
+    assert_eq!(both.len(), 2);
+    assert!(both.contains(&close) && both.contains(&task(&first, sent)));
+    let remove = TaskChange::Remove {
+        channel: first.id(),
+        kind: TaskKind::Dispute,
+    };
+    assert_eq!(change(remove), [close]);
     let snapshot = load(store);
     assert_eq!(
         (snapshot.blocks, snapshot.events),

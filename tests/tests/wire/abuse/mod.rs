@@ -43,7 +43,7 @@ async fn strict_shop() -> Shop {
         },
         upstream_timeout: millis(300),
     };
-    Shop::open_with(Upstream::url, patience).await
+    Shop::open_patient(Upstream::url, patience).await
 }
 
 /// A client's end of a connection.

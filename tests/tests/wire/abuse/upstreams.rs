@@ -38,7 +38,7 @@ async fn shop(upstream: Url) -> Shop {
         limits: short(),
         upstream_timeout: TIMEOUT,
     };
-    Shop::open_with(|_| upstream, patience).await
+    Shop::open_patient(|_| upstream, patience).await
 }
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";

@@ -1,10 +1,19 @@
 //! The JSON bodies under `/api/1`, as the documentation has them.
 //!
-//! Amounts, counts and block numbers are written as decimal strings, addresses with checksum.
+//! Amounts, counts and block numbers are written as decimal strings, addresses with checksum. In
+//! reading order: the bodies here, `query` (what a list can be asked for), `close` (what a close
+//! is asked for with).
 
-use microraiden_protocol::{Address, Amount, Balance, Deposit, Signature};
+mod close;
+mod query;
+
+pub use close::{CloseParameters, CloseRequest, CloseResponse, MalformedClose};
+pub use query::{AbiForm, ListQuery, MAX_LIMIT, MalformedQuery, Place, Status, address, digits};
+
+use microraiden_protocol::{Address, Amount, Balance, Deposit};
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 
 /// `GET /api/1/stats`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,39 +83,33 @@ pub struct ChannelSummary {
     pub state: ChannelState,
 }
 
-/// The body of `DELETE /api/1/channels/{sender}/{open_block}`: the request to close cooperatively.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CloseRequest {
-    /// At which balance. Read from a string or a JSON number, exactly.
-    #[serde(serialize_with = "as_text::serialize", deserialize_with = "string_or_number")]
-    pub balance: Balance,
-    /// The sender's balance signature for it, which shows that the sender asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub balance_signature: Option<String>,
+/// `GET /api/1/login`: a token that stands for name and password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The token; it is sent as the user's name, with any password.
+    pub token: String,
 }
 
-/// The receiver's agreement to a close.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CloseResponse {
-    /// The receiver's closing signature.
-    #[serde(with = "as_text")]
-    pub close_signature: Signature,
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login { token: *** }")
+    }
 }
 
-/// Why a request failed.
+/// Why one value of a request cannot be used, as the original said it: a sentence by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// What is wrong and what to do.
-    pub message: String,
+pub struct BadValue {
+    /// The value's name, and what it must be.
+    pub message: BTreeMap<String, String>,
 }
 
-/// Reads a balance from a JSON string or number. The number is taken as it is written, since a
-/// float would round it.
-fn string_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Balance, D::Error> {
-    let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
-    let text = serde_json::from_str::<String>(raw.get());
-    let digits = text.as_deref().unwrap_or(raw.get());
-    digits.trim_ascii().parse().map_err(serde::de::Error::custom)
+impl BadValue {
+    /// About one value.
+    pub fn of(name: &str, sentence: &str) -> Self {
+        Self {
+            message: BTreeMap::from([(name.to_owned(), sentence.to_owned())]),
+        }
+    }
 }
 
 /// A value that is written as its text.
@@ -136,26 +139,6 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_closing_balance_is_exact_as_string_and_as_number() {
-        let max = "6277101735386680763835789423207666416102355444464034512895";
-        for text in [max, "0", "9007199254740993", "18446744073709551617"] {
-            for body in [
-                format!(r#"{{"balance": {text}}}"#),
-                format!(r#"{{"balance": "{text}"}}"#),
-            ] {
-                let request: CloseRequest = serde_json::from_str(&body).unwrap();
-                assert_eq!(request.balance.to_string(), text, "{body}");
-                assert_eq!(request.balance_signature, None);
-            }
-        }
-        for bad in ["1e3", "5.0", "-1", "true", "null", "[1]", "\"\"", "\"0x5\""] {
-            let body = format!(r#"{{"balance": {bad}}}"#);
-            assert!(serde_json::from_str::<CloseRequest>(&body).is_err(), "{body}");
-        }
-        assert!(serde_json::from_str::<CloseRequest>("{}").is_err());
-    }
-
-    #[test]
     fn bodies_have_the_documented_shape() {
         let sender = "0x8Bf640A099fE945DA46F354d3B49c48a125F48B6";
         let channel = ChannelSummary {
@@ -170,18 +153,5 @@ mod tests {
         });
         assert_eq!(serde_json::to_value(&channel).unwrap(), body);
         assert_eq!(serde_json::from_value::<ChannelSummary>(body).unwrap(), channel);
-        let request = CloseRequest {
-            balance: 5.into(),
-            balance_signature: None,
-        };
-        assert_eq!(serde_json::to_value(request).unwrap(), json!({"balance": "5"}));
-    }
-
-    #[test]
-    fn the_documentations_closing_signature_is_read() {
-        // Its v is 1; it is written as 28.
-        let text = "0xb30809f9a32e4f5012a3e7a7275e4f0f96eaff49f7a34747507abc3147a0975c31cf9f9aa318d1f9675d6e39f062a565213bcef4baa820f0332616f0c38324fe01";
-        let read: CloseResponse = serde_json::from_value(json!({ "close_signature": text })).unwrap();
-        assert_eq!(read.close_signature.to_bytes()[64], 28);
     }
 }

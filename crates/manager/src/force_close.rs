@@ -1,0 +1,115 @@
+//! A close that the operator wants: the receiver brings it on chain itself.
+
+use crate::manager::ChannelManager;
+use crate::payment::Unavailable;
+use microraiden_protocol::ledger::{Account, CloseRefusal, Transition, Writer};
+use microraiden_protocol::{ChannelId, Phase};
+use microraiden_store::{Batch, Task, TaskChange, TaskKind};
+
+/// Why a channel is not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ForceCloseError {
+    /// The channel is not known, or not confirmed.
+    #[error("no such channel is known")]
+    UnknownChannel,
+    /// The state does not allow it: more was withdrawn than any proof is for.
+    #[error("the channel cannot be closed: {0}")]
+    Refused(CloseRefusal),
+    /// Ours or the world's.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// What closing takes: the promise, unless it was given before, and whether there is something to
+/// bring on chain.
+struct Decision {
+    promise: Option<Transition>,
+    on_chain: bool,
+}
+
+impl ChannelManager {
+    /// Stops selling on a channel for good, and closes it on chain: at the agreed balance if a close
+    /// was agreed and the sender's signature for it is at hand, else at the best proof that the
+    /// deposit covers. Where nothing was paid there is nothing to claim, and the selling stops only.
+    ///
+    /// Returns when promise and task are durable; the transaction is sent, and sent again, until the
+    /// channel is settled. Asked again, it is the same.
+    ///
+    /// # Errors
+    /// See [`ForceCloseError`].
+    pub async fn force_close(&self, channel: &ChannelId) -> Result<(), ForceCloseError> {
+        let shared = &self.shared;
+        shared.check_store()?;
+        let unknown = ForceCloseError::UnknownChannel;
+        let slot = shared.accounts.get(channel).ok_or(unknown)?;
+        let (ticket, tasks) = {
+            let mut account = slot.lock();
+            match account.facts().phase {
+                Phase::Pending => return Err(unknown),
+                Phase::Settled { .. } => return Ok(()),
+                Phase::Open | Phase::Challenged { .. } => {}
+            }
+            let decision = decide(&account, || shared.writer()).map_err(ForceCloseError::Refused)?;
+            let put = TaskChange::Put(Task {
+                channel: *channel,
+                kind: TaskKind::Close,
+                transaction: None,
+            });
+            let wanted = decision.on_chain && !shared.disputes.contains(channel, TaskKind::Close);
+            let tasks: Vec<_> = wanted.then_some(put).into_iter().collect();
+            // Empty when all is promised already: then it resolves when that is durable.
+            let batch = Batch {
+                transitions: decision.promise.iter().cloned().collect(),
+                tasks: tasks.clone(),
+                ..Batch::default()
+            };
+            let ticket = shared.store.commit(batch).map_err(|error| {
+                if error.is_transient() {
+                    Unavailable::Busy
+                } else {
+                    shared.stop_selling(&error)
+                }
+            })?;
+            if let Some(promise) = decision.promise {
+                *account = promise.into_after();
+            }
+            (ticket, tasks)
+        };
+        ticket.await.map_err(|error| shared.stop_selling(&error))?;
+        // The promise of an earlier request may be the one that could not be kept.
+        shared.check_store()?;
+        shared.disputes.apply(&tasks);
+        shared.dispute_bell.notify_one();
+        tracing::info!(%channel, "the operator closes the channel");
+        Ok(())
+    }
+}
+
+fn decide(account: &Account, writer: impl Fn() -> Writer) -> Result<Decision, CloseRefusal> {
+    if crate::follow::agreed_close(account).is_some() {
+        return Ok(Decision {
+            promise: None,
+            on_chain: true,
+        });
+    }
+    match account.dispute(writer()) {
+        Ok(claim) => Ok(Decision {
+            promise: claim.transition,
+            on_chain: true,
+        }),
+        // No proof is covered, or none at all is there. Where one comes to be covered, when the chain
+        // recovers, the task claims it.
+        Err(CloseRefusal::NothingToClaim) if account.promise().is_none() => {
+            let claim = account.close_at(account.balance(), None, writer())?;
+            Ok(Decision {
+                promise: claim.transition,
+                on_chain: !account.balance().is_zero(),
+            })
+        }
+        Err(CloseRefusal::NothingToClaim) => Ok(Decision {
+            promise: None,
+            on_chain: !account.balance().is_zero(),
+        }),
+        Err(refusal) => Err(refusal),
+    }
+}
