@@ -78,12 +78,7 @@ pub fn challenge(bytes: &[u8]) {
     else {
         return;
     };
-    let seller = Seller {
-        gateway_path,
-        receiver: read.receiver,
-        contract: read.contract,
-        token,
-    };
+    let seller = Seller::new(gateway_path, read.receiver, read.contract, token);
     let standing = Standing {
         balance,
         signature: read.balance_signature,
@@ -108,7 +103,6 @@ pub fn close(bytes: &[u8]) {
     body::<rest::ChannelSummary>(bytes);
     body::<Vec<rest::ChannelSummary>>(bytes);
     body::<rest::Stats>(bytes);
-    body::<rest::ErrorBody>(bytes);
 }
 
 fn body<T: Serialize + DeserializeOwned + Debug + PartialEq>(bytes: &[u8]) {
