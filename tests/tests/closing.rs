@@ -78,7 +78,7 @@ async fn a_stale_close_is_disputed(kind: NodeKind) {
         .text()
         .await
         .unwrap();
-    assert_eq!(listed, "[]", "nothing is sold on it any more");
+    assert_eq!(listed, "[]\n", "nothing is sold on it any more");
     assert_eq!(upstream.served(), 6);
     proxy.stop().await;
 }

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod browsers;
+mod closes;
 mod crowd;
 mod described;
 mod hostile;
+mod operators;
+mod rest;
 mod shop;
 mod upstreams;
 

@@ -14,6 +14,7 @@ use schemas::{
 };
 use std::sync::LazyLock;
 use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::link::Link;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
@@ -154,7 +155,21 @@ fn paged(operation: OperationBuilder) -> OperationBuilder {
             "Where the page begins: a channel that was listed before",
             place(),
         ))
-        .response("200", page.header("Link", next.build()))
+        .response(
+            "200",
+            page.header("Link", next.build())
+                .link("channel", of_first("getChannel"))
+                .link("forced", of_first("forceCloseChannel")),
+        )
+}
+
+/// What can be asked about the first channel of a page.
+fn of_first(operation: &str) -> Link {
+    Link::builder()
+        .operation_id(operation)
+        .parameter("sender", "$response.body#/0/sender_address")
+        .parameter("open_block", "$response.body#/0/open_block")
+        .build()
 }
 
 fn channel() -> PathItem {
