@@ -5,12 +5,16 @@
 mod abuse;
 mod answers;
 mod browser;
+mod browsers;
+mod closes;
 mod crowd;
 mod described;
 mod hostile;
 mod metered;
+mod operators;
 mod pricing;
 mod refusals;
+mod rest;
 mod shop;
 mod stages;
 mod upstreams;

@@ -116,10 +116,7 @@ impl Shop {
     /// Waits until the receiver lists the channel.
     pub(crate) async fn confirmed(&self) {
         let begin = Instant::now();
-        let path = format!(
-            "/api/1/channels/{}/{}",
-            self.channel.sender, self.channel.open_block
-        );
+        let path = self.path();
         while self.get(&path, HeaderMap::new()).await.status() != StatusCode::OK {
             assert!(
                 begin.elapsed() < Duration::from_secs(20),
@@ -163,18 +160,47 @@ impl Shop {
         ])
     }
 
-    pub(crate) async fn close(&self, body: Value) -> (StatusCode, Value) {
-        let path = format!(
-            "/api/1/channels/{}/{}",
-            self.channel.sender, self.channel.open_block
-        );
-        let request = self.http.delete(self.receiver.url(&path)).body(body.to_string());
+    /// The path of the channel.
+    pub(crate) fn path(&self) -> String {
+        let ChannelId {
+            sender, open_block, ..
+        } = self.channel;
+        format!("/api/1/channels/{sender}/{open_block}")
+    }
+
+    /// Any request; its status and body, which is text where it is no JSON.
+    pub(crate) async fn ask(&self, request: reqwest::RequestBuilder) -> (StatusCode, Value) {
         let response = request.send().await.unwrap();
-        let status = response.status();
-        (
-            status,
-            serde_json::from_str(&response.text().await.unwrap()).unwrap(),
-        )
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        (status, body)
+    }
+
+    /// What a path says.
+    pub(crate) async fn read(&self, path: &str) -> (StatusCode, Value) {
+        self.ask(self.http.get(self.receiver.url(path))).await
+    }
+
+    /// A request to close the channel.
+    pub(crate) fn delete(&self, query: &str) -> reqwest::RequestBuilder {
+        let path = self.path() + query;
+        self.http.delete(self.receiver.url(&path))
+    }
+
+    pub(crate) async fn close(&self, body: Value) -> (StatusCode, Value) {
+        self.ask(self.delete("").body(body.to_string())).await
+    }
+}
+
+/// Requests with a JSON body.
+pub(crate) trait WithJson {
+    fn json(self, body: &Value) -> Self;
+}
+
+impl WithJson for reqwest::RequestBuilder {
+    fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json")
+            .body(body.to_string())
     }
 }
 
