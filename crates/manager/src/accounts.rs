@@ -152,8 +152,6 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
     use microraiden_protocol::ledger::Writer;
     use microraiden_protocol::{Address, ChainFacts, Phase};
