@@ -1,8 +1,8 @@
 //! The project's own checks and its one test command: `cargo xtask --help`.
 //!
 //! In reading order: [`suite`] (the test command), [`layering`] (which crate may use which),
-//! [`dependencies`] (licences and duplicates), [`npm`] (its lock files), [`program`] (how other
-//! programs are run), [`failure`] (what can go wrong).
+//! [`dependencies`] (licences and duplicates), [`npm`] (its lock files), [`python`] (an environment
+//! for the tests), [`program`] (how other programs are run), [`failure`] (what can go wrong).
 //!
 //! Invariant: what this crate depends on stays small, since everyone waits for it first.
 
@@ -11,6 +11,7 @@ mod failure;
 mod layering;
 mod npm;
 mod program;
+mod python;
 mod suite;
 
 use std::path::{Path, PathBuf};

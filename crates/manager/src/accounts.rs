@@ -150,3 +150,65 @@ impl Accounts {
         self.listed.range(filter, range, most)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microraiden_protocol::ledger::Writer;
+    use microraiden_protocol::{Address, ChainFacts, Phase};
+    use std::time::{Duration, Instant};
+
+    const CHANNELS: u32 = 100_000;
+
+    fn channel(number: u32) -> ChannelId {
+        ChannelId {
+            sender: Address::left_padding_from(&(number / 2).to_be_bytes()),
+            receiver: Address::ZERO,
+            open_block: number,
+        }
+    }
+
+    #[test]
+    fn a_page_costs_what_is_on_it() {
+        let by = Writer {
+            instance: 0,
+            sequence: 0,
+        };
+        let accounts = Accounts::default();
+        for number in 0..CHANNELS {
+            let facts = ChainFacts {
+                phase: Phase::Open,
+                ..ChainFacts::default()
+            };
+            accounts.add(Account::open(channel(number), facts, by).into_after());
+        }
+        // One is closed, and one is settled: they change lists as they are let go.
+        for (number, promised) in [(7, true), (8, false)] {
+            let slot = accounts.get(&channel(number)).unwrap();
+            let mut account = slot.lock();
+            let next = if promised {
+                let claim = account.close_at(account.balance(), None, by);
+                claim.unwrap().transition.unwrap()
+            } else {
+                let at = microraiden_protocol::BlockNumber(9);
+                let facts = ChainFacts {
+                    phase: Phase::Settled { at },
+                    ..ChainFacts::default()
+                };
+                account.observe(facts, by)
+            };
+            *account = next.into_after();
+        }
+        let range = |number| (Bound::Excluded(channel(number)), Bound::Unbounded);
+        let page = |filter, number| accounts.listed(filter, range(number), 3);
+        assert_eq!(page(Filter::Open, 5), [6, 9, 10].map(channel));
+        assert_eq!(page(Filter::All, 5), [6, 7, 9].map(channel));
+        assert_eq!(page(Filter::Closed, 5), [7].map(channel));
+        let begin = Instant::now();
+        for number in 0..10_000 {
+            assert_eq!(page(Filter::All, 9 + 9 * number).len(), 3);
+        }
+        // Looking at all channels each time would take minutes.
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+}

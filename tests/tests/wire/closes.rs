@@ -36,9 +36,9 @@ async fn a_close_is_asked_for_by_json_form_query_header_or_cookie() {
     let form_type = "application/x-www-form-urlencoded";
     let requests = [
         shop.delete("")
-            .json_body(&json!({"balance": 10, "balance_signature": signature})),
+            .with_json(&json!({"balance": 10, "balance_signature": signature})),
         shop.delete("")
-            .json_body(&json!({"balance": "10", "balance_signature": signature})),
+            .with_json(&json!({"balance": "10", "balance_signature": signature})),
         shop.delete("")
             .body(json!({"balance": 10, "balance_signature": signature}).to_string()),
         shop.delete("")
@@ -48,9 +48,9 @@ async fn a_close_is_asked_for_by_json_form_query_header_or_cookie() {
         shop.delete(&in_query),
         shop.delete(&in_query).header("content-type", "application/json"),
         shop.delete("?balance=10")
-            .json_body(&json!({"balance_signature": signature})),
+            .with_json(&json!({"balance_signature": signature})),
         shop.delete("")
-            .json_body(&json!({"balance": 10}))
+            .with_json(&json!({"balance": 10}))
             .header("RDN-Balance-Signature", &signature),
         shop.delete("?balance=10")
             .header("Cookie", format!("a=b; RDN-Balance-Signature={signature}")),
@@ -121,7 +121,7 @@ async fn what_cannot_be_agreed_to_is_told_in_the_originals_words() {
     let elsewhere = shop
         .path()
         .replace(&format!("/{}", shop.channel.open_block), "/1");
-    let request = shop.http.delete(shop.receiver.url(&elsewhere)).json_body(&of(10));
+    let request = shop.http.delete(shop.receiver.url(&elsewhere)).with_json(&of(10));
     let (status, answer) = shop.ask(request).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let sender = shop.channel.sender;
@@ -132,7 +132,7 @@ async fn what_cannot_be_agreed_to_is_told_in_the_originals_words() {
         "/api/1/channels/%ff/1",
         "/api/1/channels/0x12/x",
     ] {
-        let request = shop.http.delete(shop.receiver.url(path)).json_body(&of(10));
+        let request = shop.http.delete(shop.receiver.url(path)).with_json(&of(10));
         assert_eq!(shop.ask(request).await.0, StatusCode::BAD_REQUEST, "{path}");
     }
     agreed(&shop, &shop.close(of(10)).await, 10);

@@ -118,7 +118,7 @@ async fn a_flood_of_passwords_has_to_wait_and_holds_up_no_token() {
 async fn an_operator_agrees_to_a_close_without_the_senders_signature() {
     let shop = operated().await;
     let close = async |user: &str, password: &str| {
-        let request = shop.delete("").json_body(&json!({"balance": "10"}));
+        let request = shop.delete("").with_json(&json!({"balance": "10"}));
         shop.ask(request.basic_auth(user, Some(password))).await
     };
     assert_eq!(close("ann", "wrong").await.0, StatusCode::UNAUTHORIZED);

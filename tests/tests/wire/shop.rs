@@ -194,11 +194,11 @@ impl Shop {
 
 /// Requests with a JSON body.
 pub(crate) trait WithJson {
-    fn json_body(self, body: &Value) -> Self;
+    fn with_json(self, body: &Value) -> Self;
 }
 
 impl WithJson for reqwest::RequestBuilder {
-    fn json_body(self, body: &Value) -> Self {
+    fn with_json(self, body: &Value) -> Self {
         self.header("content-type", "application/json")
             .body(body.to_string())
     }

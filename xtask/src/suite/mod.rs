@@ -13,7 +13,7 @@ use crate::program::Program;
 
 pub(crate) const HELP: &str = "\
 Installs what the tests need and runs every test of the project. Needs Rust, Node.js 20 or newer
-with npm, and a network only to fetch what is not there yet.
+with npm, Python 3.10 or newer with venv, and a network only to fetch what is not there yet.
 
 Usage: cargo xtask test [--full] [--timings]
 

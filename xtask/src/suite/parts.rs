@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Part, Run};
 use crate::failure::Failure;
 use crate::program::Program;
-use crate::{dependencies, layering, npm};
+use crate::{dependencies, layering, npm, python};
 
 /// All parts, in order: cheap findings first.
 pub(super) const PARTS: &[Part] = &[
@@ -49,6 +49,14 @@ fn install(run: &mut Run<'_>) -> Result<(), Failure> {
     let rustup = Program::new("rustup", ["component", "add", "rustfmt", "clippy"]);
     if !has_lints && run.run(&rustup).is_err() {
         return Err(Failure::Missing(NO_LINTS));
+    }
+    if python::is_installed(root)? {
+        println!("target/schemathesis is what tests/requirements.txt asks for");
+    } else {
+        for program in python::installation(root)? {
+            run.run(&program)?;
+        }
+        python::finish(root)?;
     }
     if npm::is_installed(root)? {
         println!("node_modules is what package-lock.json asks for");

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod deploy;
 mod kill;
+mod operator;
 mod place;
 mod process;
 mod relay;

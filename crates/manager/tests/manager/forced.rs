@@ -149,6 +149,44 @@ async fn nothing_is_sent_before_the_promise_is_durable() {
 }
 
 #[tokio::test]
+async fn also_when_the_task_is_there_already_and_the_promise_is_another() {
+    let world = World::start().await;
+    let inner = world.memory();
+    let store = Shaky::new(inner.clone());
+    let (manager, channel) = world.selling(store.clone(), 30).await;
+    world.buy(&manager, channel, 25, 25).await;
+    world.top_up(&channel, 70).await;
+    world.node.mine(1);
+    world.seen(&manager).await;
+    world.buy(&manager, channel, 70, 45).await;
+    manager.close(world.close_request(channel, 70)).await.unwrap();
+    let receiver = world.receiver.address();
+    world.node.set_balance(receiver, "0".parse().unwrap());
+    manager.force_close(&channel).await.unwrap();
+    // The top-up vanishes: only the proof for 25 is covered any more, and it takes a promise.
+    world.node.reorganise(2, false).unwrap();
+    until("the deposit is lower", async || {
+        manager.channel(&channel).unwrap().deposit == 30.into()
+    })
+    .await;
+    store.set(Mode::Holds);
+    let ether = 10_u64.pow(18).to_string();
+    world.node.set_balance(receiver, ether.parse().unwrap());
+    let closing = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.force_close(&channel).await }
+    });
+    until("the promise waits for the disk", async || store.held() >= 1).await;
+    stays("nothing is sent", async || {
+        world.contract.channel_info(&channel).await.unwrap().is_some()
+    })
+    .await;
+    store.let_go().await;
+    closing.await.unwrap().unwrap();
+    settled_for(&world, &*inner, &channel, 25).await;
+}
+
+#[tokio::test]
 async fn a_promise_that_cannot_be_kept_is_not_acted_on() {
     let world = World::start().await;
     let store = Shaky::new(world.memory());
