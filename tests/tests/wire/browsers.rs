@@ -18,8 +18,9 @@ async fn preflight(shop: &Shop, path: &str, origin: &str) -> reqwest::Response {
 }
 
 fn list(response: &reqwest::Response, name: &str) -> HashSet<String> {
-    let list = header(response, name).unwrap_or_default().split(',');
-    list.map(|word| word.trim().to_ascii_lowercase()).collect()
+    let values = response.headers().get_all(name).iter();
+    let words = values.flat_map(|value| value.to_str().unwrap().split(','));
+    words.map(|word| word.trim().to_ascii_lowercase()).collect()
 }
 
 fn from(origin: &str) -> HeaderMap {
