@@ -3,11 +3,10 @@
 //! Here are a manager that neither follows a chain nor disputes, and the places where that test
 //! plants bugs, to see that it finds them.
 
-use crate::accounts::Slot;
+use crate::accounts::{Slot, SlotGuard};
 use crate::config::Config;
 use crate::manager::{ChannelManager, Shared};
 use crate::payment::Unavailable;
-use crate::sync::MutexGuard;
 use microraiden_chain::{Contract, Wallet};
 use microraiden_protocol::ledger::Account;
 use microraiden_protocol::{BlockNumber, ChainFacts, ChannelId, SecretKey};
@@ -38,10 +37,7 @@ pub(crate) fn has(bug: Bug) -> bool {
 }
 
 /// Where the lock must be held on.
-pub(crate) fn before_install<'a>(
-    account: MutexGuard<'a, Account>,
-    slot: &'a Slot,
-) -> MutexGuard<'a, Account> {
+pub(crate) fn before_install<'a>(account: SlotGuard<'a>, slot: &'a Slot) -> SlotGuard<'a> {
     if has(Bug::UnlocksBeforeInstall) {
         drop(account);
         return slot.lock();

@@ -11,7 +11,7 @@ use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet};
 use microraiden_devchain::DevChain;
 use microraiden_manager::schedules::{Bug, plant};
-use microraiden_manager::{ChannelManager, CloseError, CloseRequest, Config, Denied, Offer, Permit};
+use microraiden_manager::{Asker, ChannelManager, CloseError, CloseRequest, Config, Denied, Offer, Permit};
 use microraiden_protocol::ledger::{Account, AccountRow, CloseRefusal, Payment, Promise, Refusal, Writer};
 use microraiden_protocol::{
     Amount, Balance, ChainFacts, ChannelId, Deposit, Phase, Price, SecretKey, Signature,
@@ -304,7 +304,10 @@ impl Scene {
             let request = CloseRequest {
                 channel: self.stage.channel,
                 balance: balance.into(),
-                sender_signature: self.stage.signature(balance),
+                asker: Asker::Sender {
+                    signature: self.stage.signature(balance),
+                    other: None,
+                },
             };
             match block_on(self.manager.close(request)) {
                 Ok(_) => {
