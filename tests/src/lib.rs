@@ -5,6 +5,7 @@
 
 pub mod node;
 pub mod receiver;
+pub mod tutorial;
 pub mod upstream;
 pub mod world;
 

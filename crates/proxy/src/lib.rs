@@ -4,6 +4,8 @@
 //! interface, and a paywall before each [`Route`]. It returns when it is told to shut down, after
 //! the requests in flight are answered and everything accepted is durable.
 //!
+//! [`tutorial`] shows how to sell from a program of one's own.
+//!
 //! Invariants: a request reaches the upstream by the path that its price was found for; no client
 //! can hold a connection without moving on, keep others out by holding many, or hold up the
 //! shutdown.
@@ -13,6 +15,7 @@ mod cors;
 mod run;
 mod server;
 mod target;
+pub mod tutorial;
 mod upstream;
 
 pub use config::{Config, Route};
