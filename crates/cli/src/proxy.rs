@@ -70,6 +70,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     let (contract_address, start_block) = deployment_file::locate(&args.chain.contract, node.chain_id())?;
     let contract = Contract::at(node, contract_address).await?;
     let token = contract.token();
+    let min_claim = amounts::parse(&args.min_claim, &token.symbol, token.decimals)?;
     let price = Price::new(amounts::parse(&args.price, &token.symbol, token.decimals)?.base_units());
     let route = |path: &str| Route {
         path: path.to_owned(),
@@ -94,6 +95,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         },
         manager: microraiden_manager::Config {
             n_confirmations: args.confirmations,
+            min_claim,
             start_block: args.start_block.map_or(start_block, BlockNumber),
             poll_interval: Duration::from_millis(args.poll_interval),
             ..microraiden_manager::Config::default()

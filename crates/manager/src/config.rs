@@ -1,7 +1,7 @@
 //! How the manager follows the chain and what it allows.
 
-use microraiden_protocol::BlockNumber;
 use microraiden_protocol::ledger::Limits;
+use microraiden_protocol::{Amount, BlockNumber};
 use std::time::Duration;
 
 /// Settings of a [`ChannelManager`](crate::ChannelManager).
@@ -21,6 +21,10 @@ pub struct Config {
     pub dispute_margin: u64,
     /// The pause after a dispute transaction that failed.
     pub dispute_retry: Duration,
+    /// The least that must be owed on a channel for bringing it on chain to be worth the gas.
+    pub min_claim: Amount,
+    /// For how many such channels the wallet must hold the gas, or selling stops; 0 never stops it.
+    pub most_claims: u32,
     /// What new proofs may skip.
     pub limits: Limits,
 }
@@ -35,6 +39,8 @@ impl Default for Config {
             node_timeout: Duration::from_secs(30),
             dispute_margin: 100,
             dispute_retry: Duration::from_secs(15),
+            min_claim: Amount::from(1),
+            most_claims: 16,
             limits: Limits::default(),
         }
     }

@@ -9,7 +9,8 @@
 //! - [`force_close`]: a close that the operator wants, whatever the sender does;
 //! - [`overview`]: what anybody may see, page by page;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
-//! - `dispute`: stale closes are answered and forced ones carried out, at their own pace.
+//! - `dispute`: stale closes are answered and forced ones carried out, at their own pace;
+//! - `gas`: selling stops while what is owed could not be brought on chain.
 //!
 //! Invariants: content needs a [`Permit`], and a permit is made only after the payment is durable;
 //! a closing signature leaves only after its promise is durable; an account in memory changes only
@@ -22,6 +23,7 @@ mod config;
 mod dispute;
 mod follow;
 pub mod force_close;
+mod gas;
 mod manager;
 mod open;
 pub mod overview;

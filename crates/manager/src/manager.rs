@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::follow::ChainFollower;
 use crate::payment::Unavailable;
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
-use crate::{dispute, follow};
+use crate::{dispute, follow, gas};
 use microraiden_chain::{ChainError, Contract, Follower, Party, Wallet, abi};
 use microraiden_protocol::ledger::Writer;
 use microraiden_protocol::{Address, BlockNumber, SecretKey};
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     instance: u64,
     sequence: AtomicU64,
     store_stopped: AtomicBool,
+    /// The wallet cannot pay the gas of what is owed.
+    pub(crate) gas_short: AtomicBool,
     node_seen: Mutex<Instant>,
     head: AtomicU64,
 }
@@ -112,6 +114,7 @@ impl ChannelManager {
         let tasks = vec![
             tokio::spawn(follow::run(follower)),
             tokio::spawn(dispute::run(shared.clone())),
+            tokio::spawn(gas::run(shared.clone())),
         ];
         Ok(Self::of(shared, tasks))
     }
@@ -196,6 +199,7 @@ impl Shared {
             instance: RandomState::new().hash_one(0),
             sequence: AtomicU64::new(0),
             store_stopped: AtomicBool::new(false),
+            gas_short: AtomicBool::new(false),
             node_seen: Mutex::new(Instant::now()),
             head: AtomicU64::new(head.0),
         }
@@ -236,6 +240,9 @@ impl Shared {
         let seen = *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *self.stop.borrow() || seen.elapsed() > self.config.node_timeout {
             return Err(Unavailable::NodeSilent);
+        }
+        if self.gas_short.load(Ordering::Relaxed) {
+            return Err(Unavailable::GasShort);
         }
         Ok(())
     }
