@@ -1,5 +1,6 @@
 //! The headers of a 402: what is asked for, by whom, and what the receiver knows of the sender.
 
+use crate::checksum::print_address;
 use crate::headers::{
     BALANCE_SIGNATURE, CONTRACT_ADDRESS, CREDIT, ERROR, GATEWAY_PATH, PRICE, RECEIVER_ADDRESS, REFUND,
     SENDER_ADDRESS, SENDER_BALANCE, TOKEN_ADDRESS,
@@ -28,9 +29,9 @@ impl Seller {
     pub fn new(gateway_path: HeaderValue, receiver: Address, contract: Address, token: Address) -> Self {
         let base = HeaderMap::from_iter([
             (GATEWAY_PATH, gateway_path),
-            (RECEIVER_ADDRESS, print(receiver)),
-            (CONTRACT_ADDRESS, print(contract)),
-            (TOKEN_ADDRESS, print(token)),
+            (RECEIVER_ADDRESS, print_address(receiver)),
+            (CONTRACT_ADDRESS, print_address(contract)),
+            (TOKEN_ADDRESS, print_address(token)),
         ]);
         Self {
             receiver,
@@ -59,7 +60,7 @@ impl Seller {
 /// What a sender that proved itself is told of its account, beside the base headers.
 pub fn standing_headers(sender: Address, standing: &Standing) -> HeaderMap {
     let mut headers = HeaderMap::from_iter([
-        (SENDER_ADDRESS, print(sender)),
+        (SENDER_ADDRESS, print_address(sender)),
         (SENDER_BALANCE, print(standing.balance)),
         (CREDIT, print(standing.credit)),
     ]);

@@ -15,6 +15,7 @@
 
 mod accept;
 pub mod challenge;
+mod checksum;
 pub mod cookies;
 pub mod headers;
 pub mod receipt;

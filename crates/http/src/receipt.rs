@@ -1,5 +1,6 @@
 //! The headers of an answer that was paid for.
 
+use crate::checksum::print_address;
 use crate::headers::{COST, CREDIT, REFUND, SENDER_ADDRESS, SENDER_BALANCE};
 use crate::value::{MalformedHeader, address, amount, needed, print};
 use http::HeaderMap;
@@ -24,7 +25,7 @@ impl Receipt {
     /// The headers; those of the seller come beside.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::from_iter([
-            (SENDER_ADDRESS, print(self.sender)),
+            (SENDER_ADDRESS, print_address(self.sender)),
             (SENDER_BALANCE, print(self.balance)),
             (COST, print(self.cost)),
             (CREDIT, print(self.credit)),

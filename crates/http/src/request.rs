@@ -1,5 +1,6 @@
 //! What a paying request carries.
 
+use crate::checksum::print_address;
 use crate::cookies;
 use crate::headers::{
     BALANCE, BALANCE_SIGNATURE, CONTRACT_ADDRESS, OPEN_BLOCK, PAYMENT, PRICE, RECEIVER_ADDRESS,
@@ -125,9 +126,9 @@ fn check_agreement(headers: &HeaderMap, cookies: &HeaderMap) -> Result<(), Malfo
 /// they refuse any `payment`, so state one only to a receiver that has shown to know it.
 pub fn payment_headers(contract: Address, proof: &BalanceProof, payment: Option<Amount>) -> HeaderMap {
     let mut headers = HeaderMap::from_iter([
-        (CONTRACT_ADDRESS, print(contract)),
-        (RECEIVER_ADDRESS, print(proof.channel.receiver)),
-        (SENDER_ADDRESS, print(proof.channel.sender)),
+        (CONTRACT_ADDRESS, print_address(contract)),
+        (RECEIVER_ADDRESS, print_address(proof.channel.receiver)),
+        (SENDER_ADDRESS, print_address(proof.channel.sender)),
         (OPEN_BLOCK, print(proof.channel.open_block)),
         (BALANCE, print(proof.balance)),
         (SENDER_BALANCE, print(proof.balance)),

@@ -1,5 +1,6 @@
 //! Values of headers: text, decimals and addresses, read strictly from any bytes.
 
+use crate::checksum::read_address;
 use crate::headers::documented;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use microraiden_protocol::Address;
@@ -111,21 +112,8 @@ pub(crate) fn amount<T: FromStr>(
 
 /// The header's address.
 pub(crate) fn address(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Address>, MalformedHeader> {
-    let parse = |bytes| parse_address(bytes).ok_or_else(|| Defect::NotAddress.of(name));
+    let parse = |bytes| read_address(bytes).ok_or_else(|| Defect::NotAddress.of(name));
     bytes(headers, name)?.map(parse).transpose()
-}
-
-fn parse_address(bytes: &[u8]) -> Option<Address> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let digits = text.strip_prefix("0x")?;
-    let one_case = !digits.bytes().any(|byte| byte.is_ascii_lowercase())
-        || !digits.bytes().any(|byte| byte.is_ascii_uppercase());
-    if one_case {
-        // Without the prefix once more, so that `0x0x…` is none.
-        (digits.len() == 40).then(|| digits.parse().ok()).flatten()
-    } else {
-        Address::parse_checksummed(text, None).ok()
-    }
 }
 
 /// What a needed header says.
@@ -133,7 +121,7 @@ pub(crate) fn needed<T>(value: Option<T>, name: &HeaderName) -> Result<T, Malfor
     value.ok_or_else(|| Defect::Missing.of(name))
 }
 
-/// Prints a number, an address (checksummed), a signature or our own ASCII text as a header's value.
+/// Prints a number, a signature or our own ASCII text as a header's value.
 pub(crate) fn print(value: impl Display) -> HeaderValue {
     HeaderValue::try_from(value.to_string()).expect("printable ASCII")
 }
