@@ -105,6 +105,11 @@ pub(crate) fn receipt(receipt: &Receipt) -> HeaderMap {
 
 /// Makes a paid answer one client's own: caches that serve several must not keep it.
 pub(crate) fn keep_private(headers: &mut HeaderMap) {
+    headers.append(header::VARY, VARY);
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
+    }
     let mut directives: Vec<String> = headers
         .get_all(header::CACHE_CONTROL)
         .iter()
@@ -133,7 +138,6 @@ pub(crate) fn keep_private(headers: &mut HeaderMap) {
         header::CACHE_CONTROL,
         value.unwrap_or(HeaderValue::from_static("private")),
     );
-    headers.append(header::VARY, VARY);
 }
 
 fn payment_required(

@@ -6,7 +6,8 @@
 
 use microraiden_protocol::ledger::Refusal;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long repetitions are counted.
@@ -28,8 +29,32 @@ const SLOTS: usize = 1 << 14;
 #[derive(Debug)]
 pub(crate) struct Patience {
     hasher: RandomState,
-    refusals: Mutex<Box<[Slot]>>,
-    releases: Mutex<Box<[Slot]>>,
+    refusals: Table,
+    releases: Table,
+}
+
+/// Counts by place; while nothing was ever counted, nobody has to look.
+#[derive(Debug)]
+struct Table {
+    used: AtomicBool,
+    slots: Mutex<Box<[Slot]>>,
+}
+
+impl Table {
+    /// `None` when there is nothing in it.
+    fn look(&self) -> Option<MutexGuard<'_, Box<[Slot]>>> {
+        self.used.load(Ordering::Relaxed).then(|| self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Box<[Slot]>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more.
+    fn count(&self, print: u64, now: Instant, limit: u32) {
+        self.used.store(true, Ordering::Relaxed);
+        count(&mut self.lock(), print, now).limit = limit;
+    }
 }
 
 /// One thing that is counted.
@@ -57,7 +82,10 @@ impl Patience {
             window: now,
             last: now,
         };
-        let table = || Mutex::new(vec![empty; SLOTS].into_boxed_slice());
+        let table = || Table {
+            used: AtomicBool::new(false),
+            slots: Mutex::new(vec![empty; SLOTS].into_boxed_slice()),
+        };
         Self {
             hasher: RandomState::new(),
             refusals: table(),
@@ -72,7 +100,7 @@ impl Patience {
 
     /// How long this request must not be repeated, if it was refused too often.
     pub(crate) fn refuses(&self, request: u64, now: Instant) -> Option<Duration> {
-        let mut table = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.refusals.look()?;
         let slot = find(&mut table, request, now)?;
         let too_long = slot.limit == WAITING && now.duration_since(slot.first) > LONGEST_WAIT;
         let end = slot.window + WINDOW;
@@ -86,14 +114,12 @@ impl Patience {
 
     /// Counts a refusal of this request.
     pub(crate) fn refused(&self, request: u64, refusal: Refusal, now: Instant) {
-        let mut table = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = count(&mut table, request, now);
-        slot.limit = allowed(refusal);
+        self.refusals.count(request, now, allowed(refusal));
     }
 
     /// How long this channel must not be tried, if its requests have only failed of late.
     pub(crate) fn pauses(&self, channel: u64, now: Instant) -> Option<Duration> {
-        let mut table = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.releases.look()?;
         let slot = find(&mut table, channel, now)?;
         let end = slot.last + PAUSE;
         if slot.count < RELEASES {
@@ -109,16 +135,14 @@ impl Patience {
 
     /// Counts a payment of this channel that was released.
     pub(crate) fn released(&self, channel: u64, now: Instant) {
-        count(
-            &mut self.releases.lock().unwrap_or_else(PoisonError::into_inner),
-            channel,
-            now,
-        );
+        self.releases.count(channel, now, RELEASES);
     }
 
     /// A request of this channel was served.
     pub(crate) fn served(&self, channel: u64, now: Instant) {
-        let mut table = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut table) = self.releases.look() else {
+            return;
+        };
         if let Some(slot) = find(&mut table, channel, now) {
             slot.count = 0;
         }

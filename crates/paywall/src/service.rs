@@ -267,6 +267,9 @@ fn strip_request(headers: &mut HeaderMap) {
 
 /// Takes payment headers out: the resource does not see the client's, nor the client the resource's.
 pub(crate) fn strip(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_payment_header) {
+        return;
+    }
     let payment: Vec<_> = headers
         .keys()
         .filter(|name| is_payment_header(name))
