@@ -3,6 +3,7 @@
 use std::fmt;
 
 use alloy_primitives::{Address, B256, address, b256};
+use alloy_signer_local::{LocalSignerError, MnemonicBuilder, coins_bip39::English};
 
 /// An account with ether whose key everyone knows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,11 +23,44 @@ impl fmt::Debug for DevAccount {
     }
 }
 
+/// The mnemonic of [`ACCOUNTS`], which every development node uses.
+pub const MNEMONIC: &str = "test test test test test test test test test test test junk";
+
+/// Where accounts are derived from a mnemonic unless told otherwise; the index is appended.
+pub const DERIVATION_PATH: &str = "m/44'/60'/0'/0/";
+
+/// No accounts can be derived from these words or this path.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot derive accounts from this mnemonic and derivation path: {0}")]
+pub struct MnemonicError(LocalSignerError);
+
+impl DevAccount {
+    /// The first `count` accounts of a mnemonic (BIP-39, English words, without a passphrase) under a derivation path
+    /// (BIP-32) that ends before the index, such as [`DERIVATION_PATH`].
+    ///
+    /// # Errors
+    /// When the words are not a mnemonic or the path is none.
+    pub fn derive(mnemonic: &str, path: &str, count: u32) -> Result<Vec<Self>, MnemonicError> {
+        let path = path.trim_end_matches('/');
+        let derive = |index: u32| {
+            let signer = MnemonicBuilder::<English>::default()
+                .phrase(mnemonic)
+                .derivation_path(format!("{path}/{index}"))?
+                .build()?;
+            Ok(account(signer.address(), signer.to_bytes()))
+        };
+        (0..count)
+            .map(derive)
+            .collect::<Result<_, _>>()
+            .map_err(MnemonicError)
+    }
+}
+
 const fn account(address: Address, secret_key: B256) -> DevAccount {
     DevAccount { address, secret_key }
 }
 
-/// The first ten accounts of the mnemonic "test test test test test test test test test test test junk".
+/// The first ten accounts of [`MNEMONIC`].
 pub const ACCOUNTS: [DevAccount; 10] = [
     account(
         address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),

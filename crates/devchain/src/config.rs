@@ -7,6 +7,8 @@ use std::{
 
 use alloy_primitives::{U256, utils::Unit};
 
+use crate::{ACCOUNTS, DevAccount};
+
 /// Settings of a [`DevChain`](crate::DevChain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -20,8 +22,29 @@ pub struct Config {
     pub block_gas_limit: u64,
     /// The base fee of the first blocks, 1 gwei by default. It moves from there by the rules of EIP-1559.
     pub base_fee_wei: u64,
-    /// What each of the ten accounts owns in the genesis block, 10,000 ether by default.
+    /// The accounts that own ether from the start and for which the node signs, by default [`ACCOUNTS`].
+    pub accounts: Vec<DevAccount>,
+    /// What each of them owns in the genesis block, 10,000 ether by default.
     pub account_balance_wei: U256,
+    /// The timestamp of the genesis block, from which time goes on; by default the time of the start.
+    pub genesis_timestamp_s: Option<u64>,
+    /// Whether `eth_sendTransaction` works for every sender, as if all were impersonated. Off by default.
+    pub auto_impersonate: bool,
+    /// How many blocks one `eth_getLogs` may cover, as hosted nodes limit it; without limit by default.
+    pub max_log_range_blocks: Option<u64>,
+    /// Which web pages may call the node, all by default.
+    pub cors: Cors,
+}
+
+/// Which web pages a browser lets read the node's answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cors {
+    /// Those of any origin.
+    Any,
+    /// Those of one origin, such as `http://localhost:3000`.
+    Only(String),
+    /// None but its own: no CORS headers are sent.
+    Off,
 }
 
 impl Default for Config {
@@ -32,7 +55,12 @@ impl Default for Config {
             mining: Mining::default(),
             block_gas_limit: 30_000_000,
             base_fee_wei: 1_000_000_000,
+            accounts: ACCOUNTS.to_vec(),
             account_balance_wei: Unit::ETHER.wei() * U256::from(10_000),
+            genesis_timestamp_s: None,
+            auto_impersonate: false,
+            max_log_range_blocks: None,
+            cors: Cors::Any,
         }
     }
 }

@@ -18,10 +18,13 @@
 mod accounts;
 mod chain;
 mod config;
+mod faults;
 mod node;
 mod rpc;
+mod typed_data_v1;
 
-pub use accounts::{ACCOUNTS, DevAccount};
-pub use chain::ReorganiseError;
-pub use config::{Config, Mining};
+pub use accounts::{ACCOUNTS, DERIVATION_PATH, DevAccount, MNEMONIC, MnemonicError};
+pub use chain::{LoadError, ReorganiseError};
+pub use config::{Config, Cors, Mining};
+pub use faults::{Fault, FaultKind};
 pub use node::{DevChain, StartError};

@@ -1,21 +1,36 @@
 //! The running node.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use alloy_primitives::{Address, U256};
-use jsonrpsee::server::{Server, ServerConfig, ServerHandle};
+use http::HeaderValue;
+use jsonrpsee::{
+    core::traits::IdProvider,
+    server::{HttpResponse, Server, ServerConfig, ServerHandle, middleware::rpc::RpcServiceBuilder},
+    types::SubscriptionId,
+};
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use tower::ServiceBuilder;
 use tower_http::cors::CorsLayer;
 
 use crate::{
-    Config, DevAccount, ReorganiseError,
-    accounts::ACCOUNTS,
+    Config, Cors, DevAccount, Fault, LoadError, ReorganiseError,
     chain::{Chain, SharedChain},
-    rpc,
+    faults::Faults,
+    rpc::{self, Faulty, Lost},
 };
 
 const MAX_CONNECTIONS: u32 = 10_000;
+const MAX_SUBSCRIPTIONS: u32 = 10_000;
+/// Large enough for the dump of a chain.
+const MAX_BODY_BYTES: u32 = 1 << 30;
 
 /// Why a node could not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +42,12 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The origin that web pages are allowed from is none.
+    #[error("{origin:?} is not the origin of a web page, such as http://localhost:3000")]
+    Origin {
+        /// The origin asked for.
+        origin: String,
     },
 }
 
@@ -51,10 +72,11 @@ pub enum StartError {
 /// ```
 pub struct DevChain {
     chain: SharedChain,
-    chain_id: u64,
+    accounts: Vec<DevAccount>,
+    faults: Arc<Faults>,
     address: SocketAddr,
     server: ServerHandle,
-    miner: Option<JoinHandle<()>>,
+    miner: JoinHandle<()>,
 }
 
 impl DevChain {
@@ -64,20 +86,38 @@ impl DevChain {
             address: config.listen,
             source,
         };
+        let faults = Arc::new(Faults::default());
+        let server_config = ServerConfig::builder()
+            .max_connections(MAX_CONNECTIONS)
+            .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
+            .max_request_body_size(MAX_BODY_BYTES)
+            .max_response_body_size(MAX_BODY_BYTES)
+            .set_id_provider(HexIds::default())
+            .build();
+        let for_calls = faults.clone();
         let server = Server::builder()
-            .set_config(ServerConfig::builder().max_connections(MAX_CONNECTIONS).build())
-            .set_http_middleware(ServiceBuilder::new().layer(CorsLayer::permissive()))
+            .set_config(server_config)
+            .set_http_middleware(
+                ServiceBuilder::new()
+                    .option_layer(cors(&config.cors)?)
+                    .map_request(rpc::mark)
+                    .map_result(close_if_lost),
+            )
+            .set_rpc_middleware(
+                RpcServiceBuilder::new().layer_fn(move |methods| Faulty::new(methods, for_calls.clone())),
+            )
             .build(config.listen)
             .await
             .map_err(listen_error)?;
         let address = server.local_addr().map_err(listen_error)?;
         let chain = SharedChain::new(Chain::new(&config));
-        let interval = config.mining.interval.filter(|interval| !interval.is_zero());
+        let node = rpc::Node::new(chain.clone(), faults.clone(), config.max_log_range_blocks);
         Ok(Self {
-            server: server.start(rpc::methods(chain.clone())),
-            miner: interval.map(|interval| tokio::spawn(mine_regularly(chain.clone(), interval))),
+            server: server.start(rpc::methods(node)),
+            miner: tokio::spawn(mine_regularly(chain.clone())),
             chain,
-            chain_id: config.chain_id,
+            accounts: config.accounts,
+            faults,
             address,
         })
     }
@@ -92,14 +132,14 @@ impl DevChain {
         self.address
     }
 
-    /// The ten accounts that own ether from the start. Their keys are public.
+    /// The accounts that own ether from the start. The keys of the usual ones are public.
     pub fn accounts(&self) -> &[DevAccount] {
-        &ACCOUNTS
+        &self.accounts
     }
 
     /// The chain id.
     pub fn chain_id(&self) -> u64 {
-        self.chain_id
+        self.chain.lock().chain_id()
     }
 
     /// Mines blocks, the first with the transactions that wait.
@@ -143,6 +183,25 @@ impl DevChain {
         self.chain.lock().revert(id)
     }
 
+    /// The whole chain as JSON: blocks, the state after each, the transactions that wait. Not snapshots and settings of the
+    /// node, such as when it mines.
+    pub fn dump(&self) -> String {
+        self.chain.lock().dump()
+    }
+
+    /// Puts a dumped chain in the place of this one.
+    ///
+    /// # Errors
+    /// When it is none, is damaged, or has another chain id; nothing happens then.
+    pub fn load(&self, dump: &str) -> Result<(), LoadError> {
+        self.chain.lock().load(dump)
+    }
+
+    /// Makes the node misbehave from now on; these faults take the place of all earlier ones. None at all heal it.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.faults.set(faults);
+    }
+
     /// Stops the node, and waits until its connections are closed and its port is free.
     pub async fn stop(self) {
         let server = self.server.clone();
@@ -153,9 +212,7 @@ impl DevChain {
 
 impl Drop for DevChain {
     fn drop(&mut self) {
-        if let Some(miner) = &self.miner {
-            miner.abort();
-        }
+        self.miner.abort();
         // It fails only if the server has already stopped.
         let _ = self.server.stop();
     }
@@ -164,18 +221,72 @@ impl Drop for DevChain {
 impl fmt::Debug for DevChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DevChain")
-            .field("chain_id", &self.chain_id)
+            .field("chain_id", &self.chain_id())
             .field("address", &self.address)
             .finish()
     }
 }
 
 /// Mines a block every so often, the first after one interval.
-async fn mine_regularly(chain: SharedChain, interval: Duration) {
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn mine_regularly(chain: SharedChain) {
+    let mut interval = chain.lock().interval().subscribe();
     loop {
-        ticks.tick().await;
-        chain.lock().mine();
+        let length = *interval.borrow_and_update();
+        let Some(length) = length else {
+            if interval.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + length, length);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => chain.lock().mine(),
+                changed = interval.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+}
+
+fn cors(cors: &Cors) -> Result<Option<CorsLayer>, StartError> {
+    match cors {
+        Cors::Any => Ok(Some(CorsLayer::permissive())),
+        Cors::Only(origin) => {
+            let wrong = |_| StartError::Origin {
+                origin: origin.clone(),
+            };
+            let origin: HeaderValue = origin.parse().map_err(wrong)?;
+            Ok(Some(CorsLayer::permissive().allow_origin(origin)))
+        }
+        Cors::Off => Ok(None),
+    }
+}
+
+/// Turns an answer that shall never come into an error, for which the server closes the connection.
+fn close_if_lost<B, E: From<LostAnswer>>(answer: Result<HttpResponse<B>, E>) -> Result<HttpResponse<B>, E> {
+    let answer = answer?;
+    match answer.extensions().get::<Lost>() {
+        Some(_) => Err(LostAnswer.into()),
+        None => Ok(answer),
+    }
+}
+
+/// The node was told not to answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is dropped, as the node was told to")]
+struct LostAnswer;
+
+/// Names subscriptions as Ethereum nodes do: by a quantity.
+#[derive(Debug, Default)]
+struct HexIds(AtomicU64);
+
+impl IdProvider for HexIds {
+    fn next_id(&self) -> SubscriptionId<'static> {
+        let id = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        SubscriptionId::Str(format!("{id:#x}").into())
     }
 }

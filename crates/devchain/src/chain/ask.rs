@@ -1,17 +1,17 @@
 //! Questions to the EVM: calls and gas estimates.
 
-use alloy_primitives::Bytes;
-use alloy_rpc_types_eth::TransactionRequest;
+use alloy_primitives::{Address, B256, Bytes, TxKind};
+use alloy_rpc_types_eth::{AccessList, AccessListItem, TransactionRequest};
 use alloy_sol_types::{Panic, Revert, SolError};
 use revm::{
-    DatabaseCommit,
-    context_interface::result::{ExecutionResult, HaltReason, InvalidTransaction},
+    context_interface::result::{ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
     database::CacheDB,
+    precompile::{PrecompileSpecId, Precompiles},
 };
 
 use super::{
-    At, Chain,
-    execute::{self, BlockContext, Purpose},
+    At, Chain, Overrides,
+    execute::{self, BlockContext, HARDFORK, Purpose},
     state::View,
 };
 
@@ -35,6 +35,8 @@ pub(crate) enum CallError {
     Halted(HaltReason),
     #[error("{0}")]
     Invalid(InvalidTransaction),
+    #[error("this override is not possible: {0}")]
+    Override(&'static str),
 }
 
 impl From<InvalidTransaction> for CallError {
@@ -53,45 +55,59 @@ struct Oracle<'a> {
     context: BlockContext,
 }
 
+/// The addresses and slots that a call touches.
+pub(crate) struct AccessListAnswer {
+    pub(crate) list: AccessList,
+    /// What the call uses with this list.
+    pub(crate) gas_used: u64,
+    /// Why the call fails with it, if it does.
+    pub(crate) error: Option<CallError>,
+}
+
 impl Oracle<'_> {
     fn run(
         &mut self,
         request: &TransactionRequest,
         gas_limit: u64,
-    ) -> Result<ExecutionResult, InvalidTransaction> {
+    ) -> Result<ResultAndState, InvalidTransaction> {
         let sender = request.from.unwrap_or_default();
         let nonce = self
             .database
             .load_account(sender)
             .map_or(0, |account| account.info.nonce);
-        let transaction = execute::call(request, nonce, gas_limit);
-        let context = BlockContext {
-            base_fee_wei: 0,
-            ..self.context.clone()
-        };
+        let transaction = execute::call(request, self.chain_id, nonce, gas_limit);
         execute::transact(
             &mut self.database,
             self.chain_id,
-            &context,
+            &self.context,
             transaction,
             Purpose::Ask,
         )
-        .map(|outcome| outcome.result)
     }
 }
 
 impl Chain {
-    /// What a call answers. It costs nothing: gas prices in the request are ignored, and the base fee is zero.
-    pub(crate) fn call(&self, request: &TransactionRequest, at: At) -> Result<Bytes, CallError> {
-        let limit = request.gas.unwrap_or(u64::MAX).min(self.block_gas_limit);
-        succeeded(self.oracle(at).run(request, limit)?)
+    /// What a call answers. It costs nothing: gas prices in the request are ignored.
+    pub(crate) fn call(
+        &self,
+        request: &TransactionRequest,
+        at: At,
+        overrides: &Overrides,
+    ) -> Result<Bytes, CallError> {
+        let limit = self.call_gas(request);
+        succeeded(self.oracle(at, overrides)?.run(request, limit)?.result)
     }
 
     /// The least gas limit with which a transaction succeeds.
-    pub(crate) fn estimate_gas(&self, request: &TransactionRequest, at: At) -> Result<u64, CallError> {
-        let mut oracle = self.oracle(at);
-        let limit = request.gas.unwrap_or(u64::MAX).min(self.block_gas_limit);
-        let result = oracle.run(request, limit)?;
+    pub(crate) fn estimate_gas(
+        &self,
+        request: &TransactionRequest,
+        at: At,
+        overrides: &Overrides,
+    ) -> Result<u64, CallError> {
+        let mut oracle = self.oracle(at, overrides)?;
+        let limit = self.call_gas(request);
+        let result = oracle.run(request, limit)?.result;
         let spent = result.gas().total_gas_spent();
         let used = result.tx_gas_used();
         succeeded(result).map_err(|error| match error {
@@ -119,32 +135,75 @@ impl Chain {
         Ok(succeeds)
     }
 
-    fn oracle(&self, at: At) -> Oracle<'_> {
-        let mut database = CacheDB::new(self.view(at));
-        let context = match at {
-            At::Block(number) => BlockContext::from(self.block(number).unwrap_or(self.head())),
-            At::Pending => self.next_context(),
+    /// Which addresses and storage slots a call touches, apart from those that are free for it.
+    pub(crate) fn access_list(
+        &self,
+        request: &TransactionRequest,
+        at: At,
+    ) -> Result<AccessListAnswer, CallError> {
+        let mut oracle = self.oracle(at, &Overrides::default())?;
+        let limit = self.call_gas(request);
+        let sender = request.from.unwrap_or_default();
+        let target = match request.to {
+            Some(TxKind::Call(to)) => to,
+            _ => sender.create(self.nonce(sender, at)),
         };
-        if at == At::Pending {
-            for transaction in self.ready() {
-                let transaction = execute::signed(&transaction);
-                if let Ok(outcome) = execute::transact(
-                    &mut database,
-                    self.chain_id,
-                    &context,
-                    transaction,
-                    Purpose::Include,
-                ) {
-                    database.commit(outcome.state);
-                }
+        let precompiles = Precompiles::new(PrecompileSpecId::from_spec_id(HARDFORK));
+        let free = [sender, target, oracle.context.coinbase];
+        let is_free = |address: &Address| free.contains(address) || precompiles.contains(address);
+        let touched = oracle.run(request, limit)?.state;
+        let mut items: Vec<AccessListItem> = touched
+            .iter()
+            .filter(|(address, account)| !account.storage.is_empty() || !is_free(address))
+            .map(|(address, account)| AccessListItem {
+                address: *address,
+                storage_keys: sorted(account.storage.keys().map(|slot| B256::from(*slot))),
+            })
+            .collect();
+        items.sort_unstable_by_key(|item| item.address);
+        let list = AccessList(items);
+        let with_list = TransactionRequest {
+            access_list: Some(list.clone()),
+            ..request.clone()
+        };
+        let result = oracle.run(&with_list, limit)?.result;
+        Ok(AccessListAnswer {
+            list,
+            gas_used: result.tx_gas_used(),
+            error: succeeded(result).err(),
+        })
+    }
+
+    /// The gas limit of a call: what it asks for, but no more than a block has.
+    fn call_gas(&self, request: &TransactionRequest) -> u64 {
+        request.gas.unwrap_or(u64::MAX).min(self.block_gas_limit)
+    }
+
+    fn oracle(&self, at: At, overrides: &Overrides) -> Result<Oracle<'_>, CallError> {
+        let (mut context, mut database) = match at {
+            At::Block(number) => (
+                BlockContext::from(&**self.block(number).unwrap_or(self.head())),
+                CacheDB::new(self.view(at)),
+            ),
+            At::Pending => {
+                let (block, database) = self.pending();
+                (BlockContext::from(&block), database)
             }
-        }
-        Oracle {
+        };
+        context.base_fee_wei = 0;
+        overrides.apply(&mut database, &mut context)?;
+        Ok(Oracle {
             database,
             chain_id: self.chain_id,
             context,
-        }
+        })
     }
+}
+
+fn sorted(keys: impl Iterator<Item = B256>) -> Vec<B256> {
+    let mut keys: Vec<B256> = keys.collect();
+    keys.sort_unstable();
+    keys
 }
 
 /// Whether the transaction succeeds with this gas limit.
@@ -154,7 +213,7 @@ fn suffices(
     gas_limit: u64,
 ) -> Result<bool, CallError> {
     match oracle.run(request, gas_limit) {
-        Ok(result) => Ok(result.is_success()),
+        Ok(outcome) => Ok(outcome.result.is_success()),
         Err(InvalidTransaction::CallGasCostMoreThanGasLimit { .. })
         | Err(InvalidTransaction::GasFloorMoreThanGasLimit { .. }) => Ok(false),
         Err(other) => Err(other.into()),

@@ -10,7 +10,7 @@ use alloy_consensus::{
 use alloy_eips::{eip4895::Withdrawals, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_primitives::{B256, Bloom, Log};
 
-use super::{execute::BlockContext, state::Mark};
+use super::execute::BlockContext;
 
 /// A block of the chain with what its transactions did.
 pub(crate) struct Block {
@@ -18,8 +18,6 @@ pub(crate) struct Block {
     pub(crate) transactions: Vec<Executed>,
     /// The length of its RLP encoding in bytes.
     pub(crate) size: usize,
-    /// The state after it, and after the changes by hand that followed it.
-    pub(crate) state: Mark,
 }
 
 /// A transaction in a block.
@@ -35,22 +33,13 @@ impl Block {
         parent: B256,
         context: &BlockContext,
         transactions: Vec<Executed>,
-        state: Mark,
+        state_root: B256,
     ) -> Self {
-        let envelopes: Vec<TxEnvelope> = transactions
-            .iter()
-            .map(|one| one.transaction.inner().clone())
-            .collect();
-        let receipts: Vec<ReceiptEnvelope> = transactions.iter().map(Executed::receipt_envelope).collect();
         let header = Header {
             parent_hash: parent,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
-            state_root: state.commitment,
-            transactions_root: calculate_transaction_root(&envelopes),
-            receipts_root: calculate_receipt_root(&receipts),
-            logs_bloom: receipts
-                .iter()
-                .fold(Bloom::ZERO, |bloom, receipt| bloom | *receipt.logs_bloom()),
+            beneficiary: context.coinbase,
+            state_root,
             number: context.number,
             gas_limit: context.gas_limit,
             gas_used: transactions.iter().map(|one| one.gas_used).sum(),
@@ -64,6 +53,30 @@ impl Block {
             requests_hash: Some(EMPTY_REQUESTS_HASH),
             ..Header::default()
         };
+        Self::assemble(header, transactions)
+    }
+
+    /// The block of a header that was sealed before; `None` if it is not that of these transactions.
+    pub(crate) fn restore(header: Header, transactions: Vec<Executed>) -> Option<Self> {
+        let block = Self::assemble(header.clone(), transactions);
+        (*block.header.inner() == header).then_some(block)
+    }
+
+    /// A block whose header commits to its transactions and receipts.
+    fn assemble(header: Header, transactions: Vec<Executed>) -> Self {
+        let envelopes: Vec<TxEnvelope> = transactions
+            .iter()
+            .map(|one| one.transaction.inner().clone())
+            .collect();
+        let receipts: Vec<ReceiptEnvelope> = transactions.iter().map(Executed::receipt_envelope).collect();
+        let header = Header {
+            transactions_root: calculate_transaction_root(&envelopes),
+            receipts_root: calculate_receipt_root(&receipts),
+            logs_bloom: receipts
+                .iter()
+                .fold(Bloom::ZERO, |bloom, receipt| bloom | *receipt.logs_bloom()),
+            ..header
+        };
         let body = BlockBody {
             transactions: envelopes,
             ommers: Vec::new(),
@@ -74,7 +87,6 @@ impl Block {
             header: Sealed::new(header),
             transactions,
             size,
-            state,
         }
     }
 

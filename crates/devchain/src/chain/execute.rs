@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use alloy_consensus::{Transaction, TxEnvelope, Typed2718, transaction::Recovered};
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{AccessList, TransactionRequest};
 use revm::{
     Context, Database, ExecuteEvm, MainBuilder,
@@ -15,7 +15,7 @@ use revm::{
     primitives::{TxKind, hardfork::SpecId},
 };
 
-use super::block::Block;
+use super::{block::Block, signers::is_impersonated};
 
 /// The rules of execution.
 pub(crate) const HARDFORK: SpecId = SpecId::PRAGUE;
@@ -28,6 +28,8 @@ pub(crate) struct BlockContext {
     pub(crate) gas_limit: u64,
     pub(crate) base_fee_wei: u64,
     pub(crate) prevrandao: B256,
+    /// Who gets the priority fees.
+    pub(crate) coinbase: Address,
 }
 
 impl From<&Block> for BlockContext {
@@ -38,6 +40,7 @@ impl From<&Block> for BlockContext {
             gas_limit: block.header.gas_limit,
             base_fee_wei: block.base_fee_wei(),
             prevrandao: block.header.mix_hash,
+            coinbase: block.header.beneficiary,
         }
     }
 }
@@ -49,6 +52,7 @@ impl From<&BlockContext> for BlockEnv {
             timestamp: U256::from(context.timestamp),
             gas_limit: context.gas_limit,
             basefee: context.base_fee_wei,
+            beneficiary: context.coinbase,
             prevrandao: Some(context.prevrandao),
             blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new_with_spec(0, HARDFORK)),
             ..Self::default()
@@ -59,10 +63,21 @@ impl From<&BlockContext> for BlockEnv {
 /// Whether a transaction is one of a block or only asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It enters a block: its sender must be an account without code.
+    /// It enters a block: its sender must be an account without code, as EIP-3607 says.
     Include,
-    /// It is only asked about (`eth_call`): contracts can be its sender, too.
+    /// It is only asked about, or its sender is impersonated: contracts can be its sender, too.
     Ask,
+}
+
+impl Purpose {
+    /// That of a transaction on its way into a block.
+    pub(crate) fn of(transaction: &Recovered<TxEnvelope>) -> Self {
+        if is_impersonated(transaction) {
+            Self::Ask
+        } else {
+            Self::Include
+        }
+    }
 }
 
 /// Executes one transaction; the changes are returned, not written.
@@ -108,7 +123,7 @@ pub(crate) fn signed(transaction: &Recovered<TxEnvelope>) -> TxEnv {
 }
 
 /// A call as the EVM takes it: free of charge, with the nonce that its sender has.
-pub(crate) fn call(request: &TransactionRequest, nonce: u64, gas_limit: u64) -> TxEnv {
+pub(crate) fn call(request: &TransactionRequest, chain_id: u64, nonce: u64, gas_limit: u64) -> TxEnv {
     let access_list: Option<AccessList> = request.access_list.clone();
     TxEnv {
         tx_type: u8::from(access_list.is_some()),
@@ -119,7 +134,7 @@ pub(crate) fn call(request: &TransactionRequest, nonce: u64, gas_limit: u64) -> 
         value: request.value.unwrap_or_default(),
         data: request.input.input().cloned().unwrap_or_default(),
         nonce,
-        chain_id: None,
+        chain_id: Some(chain_id),
         access_list: access_list.unwrap_or_default(),
         gas_priority_fee: None,
         blob_hashes: Vec::new(),

@@ -1,16 +1,21 @@
 //! How blocks are made.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, convert::Infallible};
 
 use alloy_consensus::{Receipt, Transaction, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip1559::BaseFeeParams;
 use alloy_primitives::{Address, B256, keccak256};
-use revm::{context_interface::result::InvalidTransaction, database_interface::WrapDatabaseRef};
+use revm::{
+    Database, DatabaseCommit, context_interface::result::InvalidTransaction, database::CacheDB,
+    database_interface::WrapDatabaseRef, state::EvmState,
+};
 
 use super::{
     At, Chain,
     block::{Block, Executed},
     execute::{self, BlockContext, Purpose},
+    signers::PRIORITY_FEE_WEI,
+    state::View,
 };
 
 /// A block in the making.
@@ -46,23 +51,20 @@ impl Chain {
     pub(super) fn mine_these(&mut self, candidates: Vec<Recovered<TxEnvelope>>) {
         let mut context = self.next_context();
         context.timestamp = self.clock.next_timestamp(self.head().header.timestamp);
+        self.next_base_fee_wei = None;
         self.state.begin();
-        let mut draft = Draft {
-            context,
-            transactions: Vec::new(),
-            gas_used: 0,
-            postponed: HashSet::new(),
-        };
+        let mut draft = Draft::new(context);
         for transaction in candidates {
-            let sender = transaction.signer();
             if !draft.has_room(&transaction) {
-                draft.postponed.insert(sender);
                 continue;
             }
-            if let Err(error) = self.include(&mut draft, &transaction) {
-                tracing::warn!(transaction = %transaction.hash(), %error, "transaction dropped");
-                self.pool.remove(sender, transaction.nonce());
-                draft.postponed.insert(sender);
+            let database = WrapDatabaseRef(self.view(At::Pending));
+            match draft.execute(database, self.chain_id, &transaction) {
+                Ok(changes) => self.state.apply(changes),
+                Err(error) => {
+                    tracing::warn!(transaction = %transaction.hash(), %error, "transaction dropped");
+                    self.pool.remove(transaction.signer(), transaction.nonce());
+                }
             }
         }
         let senders: HashSet<Address> = draft
@@ -70,52 +72,31 @@ impl Chain {
             .iter()
             .map(|one| one.transaction.signer())
             .collect();
-        let block = Block::seal(
-            self.head().hash(),
-            &draft.context,
-            draft.transactions,
-            self.state.mark(),
-        );
+        let mark = self.state.mark();
+        let block = draft.seal(self.head().hash(), mark.commitment);
         tracing::debug!(number = block.header.number, hash = %block.hash(), transactions = block.transactions.len(), "mined");
-        self.append(block);
+        self.append(block, mark);
         for sender in senders {
             self.pool
                 .forget_before(sender, self.account(sender, At::Pending).nonce);
         }
     }
 
-    /// Executes a transaction in the block in the making.
-    fn include(
-        &mut self,
-        draft: &mut Draft,
-        transaction: &Recovered<TxEnvelope>,
-    ) -> Result<(), InvalidTransaction> {
-        let outcome = execute::transact(
-            WrapDatabaseRef(self.view(At::Pending)),
-            self.chain_id,
-            &draft.context,
-            execute::signed(transaction),
-            Purpose::Include,
-        )?;
-        self.state.apply(outcome.state);
-        let gas_used = outcome.result.tx_gas_used();
-        draft.gas_used += gas_used;
-        let success = outcome.result.is_success();
-        let receipt = Receipt {
-            status: success.into(),
-            cumulative_gas_used: draft.gas_used,
-            logs: if success {
-                outcome.result.into_logs()
-            } else {
-                Vec::new()
-            },
-        };
-        draft.transactions.push(Executed {
-            transaction: transaction.clone(),
-            receipt,
-            gas_used,
-        });
-        Ok(())
+    /// What the next block would be if it were mined now, without mining it, and the state after it.
+    pub(crate) fn pending(&self) -> (Block, CacheDB<View<'_>>) {
+        let mut database = CacheDB::new(self.view(At::Pending));
+        let mut draft = Draft::new(self.next_context());
+        for transaction in self.ready() {
+            if draft.has_room(&transaction)
+                && let Ok(changes) = draft.execute(&mut database, self.chain_id, &transaction)
+            {
+                database.commit(changes);
+            }
+        }
+        (
+            draft.seal(self.head().hash(), self.state.mark().commitment),
+            database,
+        )
     }
 
     /// What the next block will be like, mined now.
@@ -133,11 +114,15 @@ impl Chain {
             gas_limit: self.block_gas_limit,
             base_fee_wei: self.next_base_fee_wei(),
             prevrandao: keccak256(entropy),
+            coinbase: self.coinbase,
         }
     }
 
     /// The base fee of the next block.
     pub(crate) fn next_base_fee_wei(&self) -> u64 {
+        if let Some(fee) = self.next_base_fee_wei {
+            return fee;
+        }
         let parent = self.head();
         if parent.header.number == 0 {
             // Genesis is empty, but the fee shall begin as configured.
@@ -150,8 +135,13 @@ impl Chain {
         )
     }
 
+    /// A gas price that the next block asks for.
+    pub(crate) fn gas_price_wei(&self) -> u64 {
+        self.next_base_fee_wei().saturating_add(PRIORITY_FEE_WEI)
+    }
+
     /// The waiting transactions that the next block can have, in the order in which they will be mined.
-    pub(super) fn ready(&self) -> Vec<Recovered<TxEnvelope>> {
+    pub(crate) fn ready(&self) -> Vec<Recovered<TxEnvelope>> {
         self.pool.ready(self.next_base_fee_wei(), |sender| {
             self.account(sender, At::Pending).nonce
         })
@@ -159,9 +149,61 @@ impl Chain {
 }
 
 impl Draft {
-    /// Whether a transaction fits into what is left of the block's gas, and is not behind one that did not.
-    fn has_room(&self, transaction: &Recovered<TxEnvelope>) -> bool {
-        !self.postponed.contains(transaction.signer_ref())
-            && transaction.gas_limit() <= self.context.gas_limit.saturating_sub(self.gas_used)
+    fn new(context: BlockContext) -> Self {
+        Self {
+            context,
+            transactions: Vec::new(),
+            gas_used: 0,
+            postponed: HashSet::new(),
+        }
+    }
+
+    /// Whether a transaction fits into what is left of the block's gas, and is not behind one of its sender that did not.
+    fn has_room(&mut self, transaction: &Recovered<TxEnvelope>) -> bool {
+        let fits = transaction.gas_limit() <= self.context.gas_limit.saturating_sub(self.gas_used);
+        if !fits {
+            self.postponed.insert(transaction.signer());
+        }
+        fits && !self.postponed.contains(transaction.signer_ref())
+    }
+
+    /// Executes a transaction and adds it to the block; what it changes.
+    fn execute<DB: Database<Error = Infallible>>(
+        &mut self,
+        database: DB,
+        chain_id: u64,
+        transaction: &Recovered<TxEnvelope>,
+    ) -> Result<EvmState, InvalidTransaction> {
+        let environment = execute::signed(transaction);
+        let purpose = Purpose::of(transaction);
+        let outcome = match execute::transact(database, chain_id, &self.context, environment, purpose) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.postponed.insert(transaction.signer());
+                return Err(error);
+            }
+        };
+        let gas_used = outcome.result.tx_gas_used();
+        self.gas_used += gas_used;
+        let success = outcome.result.is_success();
+        let receipt = Receipt {
+            status: success.into(),
+            cumulative_gas_used: self.gas_used,
+            logs: if success {
+                outcome.result.into_logs()
+            } else {
+                Vec::new()
+            },
+        };
+        self.transactions.push(Executed {
+            transaction: transaction.clone(),
+            receipt,
+            gas_used,
+        });
+        Ok(outcome.state)
+    }
+
+    fn seal(self, parent: B256, state_root: B256) -> Block {
+        Block::seal(parent, &self.context, self.transactions, state_root)
     }
 }

@@ -3,32 +3,50 @@
 mod ask;
 mod block;
 mod clock;
+mod dump;
+mod edit;
 mod execute;
 mod mine;
+mod news;
+mod overrides;
 mod pool;
 mod reorganise;
+mod signers;
 mod state;
 mod submit;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use tokio::sync::watch;
 
-pub use self::reorganise::ReorganiseError;
-pub(crate) use self::{ask::CallError, block::Block, submit::SubmitError};
+pub(crate) use self::{
+    ask::CallError,
+    block::Block,
+    edit::CodeError,
+    execute::HARDFORK,
+    news::Cursor,
+    overrides::Overrides,
+    signers::{PRIORITY_FEE_WEI, SignError},
+    submit::SubmitError,
+};
 use self::{
     clock::Clock,
     execute::BlockContext,
+    news::News,
     pool::Pool,
     reorganise::Snapshot,
-    state::{Account, State, View},
+    signers::Signers,
+    state::{Account, Mark, State, View},
 };
-use crate::{Config, accounts::ACCOUNTS};
+pub use self::{dump::LoadError, reorganise::ReorganiseError};
+use crate::Config;
 
 /// How far the tags `safe` and `finalized` stay behind the newest block.
 const SAFE_DISTANCE_BLOCKS: u64 = 32;
@@ -38,10 +56,19 @@ const FINALIZED_DISTANCE_BLOCKS: u64 = 64;
 pub(crate) struct Chain {
     chain_id: u64,
     block_gas_limit: u64,
+    /// The base fee of the next block, if it was set by hand.
+    next_base_fee_wei: Option<u64>,
+    /// Who gets the priority fees.
+    coinbase: Address,
     /// Whether a block is mined as soon as an executable transaction arrives.
     instant: bool,
+    /// How often a block is mined regardless of transactions.
+    interval: watch::Sender<Option<Duration>>,
+    signers: Signers,
     /// Each block at the index that is its number; never empty.
-    blocks: Vec<Block>,
+    blocks: Vec<Arc<Block>>,
+    /// For each block the state after it, and after the changes by hand that followed it.
+    marks: Vec<Mark>,
     block_numbers: HashMap<B256, u64>,
     transactions: HashMap<B256, (u64, usize)>,
     state: State,
@@ -51,6 +78,7 @@ pub(crate) struct Chain {
     reorganisations: u64,
     snapshots: BTreeMap<u64, Snapshot>,
     snapshots_taken: u64,
+    news: News,
 }
 
 /// The one chain of a node, shared by its server and its miner.
@@ -86,22 +114,33 @@ impl Chain {
     /// A chain of the genesis block alone.
     pub(crate) fn new(config: &Config) -> Self {
         let mut state = State::default();
-        for account in &ACCOUNTS {
-            state.set_balance(account.address, config.account_balance_wei);
+        for account in &config.accounts {
+            state.edit(account.address, |account| {
+                account.balance = config.account_balance_wei;
+            });
         }
         let mut clock = Clock::default();
+        if let Some(timestamp) = config.genesis_timestamp_s {
+            clock.set_next(timestamp);
+        }
         let context = BlockContext {
             number: 0,
             timestamp: clock.next_timestamp(0),
             gas_limit: config.block_gas_limit,
             base_fee_wei: config.base_fee_wei,
             prevrandao: B256::ZERO,
+            coinbase: Address::ZERO,
         };
         let mut chain = Self {
             chain_id: config.chain_id,
             block_gas_limit: config.block_gas_limit,
+            next_base_fee_wei: None,
+            coinbase: Address::ZERO,
             instant: config.mining.instant,
+            interval: watch::Sender::new(config.mining.interval.filter(|interval| !interval.is_zero())),
+            signers: Signers::new(&config.accounts, config.auto_impersonate),
             blocks: Vec::new(),
+            marks: Vec::new(),
             block_numbers: HashMap::new(),
             transactions: HashMap::new(),
             state,
@@ -110,8 +149,13 @@ impl Chain {
             reorganisations: 0,
             snapshots: BTreeMap::new(),
             snapshots_taken: 0,
+            news: News::default(),
         };
-        chain.append(Block::seal(B256::ZERO, &context, Vec::new(), chain.state.mark()));
+        let mark = chain.state.mark();
+        chain.append(
+            Block::seal(B256::ZERO, &context, Vec::new(), mark.commitment),
+            mark,
+        );
         chain
     }
 
@@ -123,12 +167,37 @@ impl Chain {
         &mut self.clock
     }
 
+    pub(crate) fn instant(&self) -> bool {
+        self.instant
+    }
+
     pub(crate) fn set_instant(&mut self, instant: bool) {
         self.instant = instant;
     }
 
+    /// How often a block is mined regardless of transactions; watched by whoever mines it.
+    pub(crate) fn interval(&self) -> &watch::Sender<Option<Duration>> {
+        &self.interval
+    }
+
+    pub(crate) fn block_gas_limit(&self) -> u64 {
+        self.block_gas_limit
+    }
+
+    pub(crate) fn coinbase(&self) -> Address {
+        self.coinbase
+    }
+
+    pub(crate) fn signers(&mut self) -> &mut Signers {
+        &mut self.signers
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// The newest block.
-    pub(crate) fn head(&self) -> &Block {
+    pub(crate) fn head(&self) -> &Arc<Block> {
         self.blocks.last().expect("a chain always has its genesis block")
     }
 
@@ -138,12 +207,12 @@ impl Chain {
     }
 
     /// The block of a number.
-    pub(crate) fn block(&self, number: u64) -> Option<&Block> {
+    pub(crate) fn block(&self, number: u64) -> Option<&Arc<Block>> {
         self.blocks.get(usize::try_from(number).ok()?)
     }
 
     /// The block of a hash, if it still belongs to the chain.
-    pub(crate) fn block_by_hash(&self, hash: &B256) -> Option<&Block> {
+    pub(crate) fn block_by_hash(&self, hash: &B256) -> Option<&Arc<Block>> {
         self.block_numbers
             .get(hash)
             .and_then(|number| self.block(*number))
@@ -210,23 +279,16 @@ impl Chain {
         self.state.storage(address, slot, self.version(at))
     }
 
-    /// Sets a balance, as of the newest block.
-    pub(crate) fn set_balance(&mut self, address: Address, balance: U256) {
-        self.state.set_balance(address, balance);
-        let mark = self.state.mark();
-        self.blocks
-            .last_mut()
-            .expect("a chain always has its genesis block")
-            .state = mark;
-    }
-
-    fn account(&self, address: Address, at: At) -> Account {
+    pub(crate) fn account(&self, address: Address, at: At) -> Account {
         self.state.account(address, self.version(at))
     }
 
     fn version(&self, at: At) -> u64 {
         match at {
-            At::Block(number) => self.block(number).unwrap_or(self.head()).state.version,
+            At::Block(number) => usize::try_from(number)
+                .ok()
+                .and_then(|index| self.marks.get(index))
+                .map_or(self.state.mark().version, |mark| mark.version),
             At::Pending => self.state.mark().version,
         }
     }
@@ -239,27 +301,38 @@ impl Chain {
         }
     }
 
-    /// Makes a block the newest.
-    fn append(&mut self, block: Block) {
+    /// Makes a block the newest, with the state after it.
+    fn append(&mut self, block: Block, mark: Mark) {
         let number = block.header.number;
         self.block_numbers.insert(block.hash(), number);
         for (index, executed) in block.transactions.iter().enumerate() {
             self.transactions
                 .insert(*executed.transaction.hash(), (number, index));
         }
-        self.blocks.push(block);
+        self.blocks.push(Arc::new(block));
+        self.marks.push(mark);
+        self.news.wake();
     }
 
     /// Takes the newest block away, but never genesis.
-    fn pop(&mut self) -> Option<Block> {
+    fn pop(&mut self) -> Option<Arc<Block>> {
         if self.blocks.len() == 1 {
             return None;
         }
         let block = self.blocks.pop()?;
+        self.marks.pop();
         self.block_numbers.remove(&block.hash());
         for executed in &block.transactions {
             self.transactions.remove(executed.transaction.hash());
         }
+        self.news.block_dropped(block.clone());
         Some(block)
+    }
+
+    /// The state after the newest block and the changes by hand since.
+    fn newest_mark(&mut self) -> &mut Mark {
+        self.marks
+            .last_mut()
+            .expect("a chain always has its genesis block")
     }
 }

@@ -90,12 +90,24 @@ impl Pool {
 
     /// Finds a waiting transaction.
     pub(crate) fn get(&self, hash: &B256) -> Option<&Recovered<TxEnvelope>> {
-        let mut all = self
-            .senders
+        self.all().find(|transaction| transaction.hash() == hash)
+    }
+
+    /// All transactions that wait, each sender's in the order of their nonces.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Recovered<TxEnvelope>> {
+        self.senders
             .values()
             .flat_map(BTreeMap::values)
-            .map(|pooled| &pooled.transaction);
-        all.find(|transaction| transaction.hash() == hash)
+            .map(|pooled| &pooled.transaction)
+    }
+
+    /// Takes one transaction out; whether it was there.
+    pub(crate) fn remove_hash(&mut self, hash: &B256) -> bool {
+        let Some((sender, nonce)) = self.get(hash).map(|found| (found.signer(), found.nonce())) else {
+            return false;
+        };
+        self.remove(sender, nonce);
+        true
     }
 
     /// Takes one transaction out.

@@ -32,22 +32,48 @@ impl Chain {
     /// last one none; those that are no longer valid are lost. Otherwise they all are. Balances set by hand after a dropped
     /// block go with it, as do snapshots; transactions that wait stay in the pool.
     pub(crate) fn reorganise(&mut self, depth: u64, keep_transactions: bool) -> Result<(), ReorganiseError> {
-        let blocks = self.number();
-        let ancestor = blocks
-            .checked_sub(depth)
-            .ok_or(ReorganiseError::TooDeep { depth, blocks })?;
-        let mut dropped = self.truncate(ancestor);
-        self.state.rewind(self.head().state);
+        let mut branch = self.rollback(depth)?;
+        if !keep_transactions {
+            branch.iter_mut().for_each(Vec::clear);
+        }
+        branch.push(Vec::new());
+        self.mine_branch(branch);
+        Ok(())
+    }
+
+    /// Drops as many blocks as `branch` has, and mines blocks with its transactions in their place.
+    pub(crate) fn replace(&mut self, branch: Vec<Vec<Recovered<TxEnvelope>>>) -> Result<(), ReorganiseError> {
+        self.rollback(branch.len() as u64)?;
+        self.mine_branch(branch);
+        Ok(())
+    }
+
+    /// Drops the last `depth` blocks, and snapshots of them; the transactions that they had, the oldest block's first.
+    pub(crate) fn rollback(
+        &mut self,
+        depth: u64,
+    ) -> Result<Vec<Vec<Recovered<TxEnvelope>>>, ReorganiseError> {
+        let ancestor = self.check_depth(depth)?;
+        let dropped = self.truncate(ancestor);
+        let mark = *self.newest_mark();
+        self.state.rewind(mark);
         self.snapshots.retain(|_, snapshot| snapshot.number <= ancestor);
         self.reorganisations += 1;
-        if !keep_transactions {
-            dropped.iter_mut().for_each(Vec::clear);
-        }
-        dropped.push(Vec::new());
-        for transactions in dropped {
+        Ok(dropped)
+    }
+
+    /// The number of the block that is the newest after the last `depth` were dropped.
+    pub(crate) fn check_depth(&self, depth: u64) -> Result<u64, ReorganiseError> {
+        let blocks = self.number();
+        blocks
+            .checked_sub(depth)
+            .ok_or(ReorganiseError::TooDeep { depth, blocks })
+    }
+
+    fn mine_branch(&mut self, branch: Vec<Vec<Recovered<TxEnvelope>>>) {
+        for transactions in branch {
             self.mine_these(transactions);
         }
-        Ok(())
     }
 
     /// Remembers the chain as it is now; the number to come back with.
@@ -71,10 +97,7 @@ impl Chain {
         self.snapshots.split_off(&id);
         self.truncate(snapshot.number);
         self.state.rewind(snapshot.state);
-        self.blocks
-            .last_mut()
-            .expect("a chain always has its genesis block")
-            .state = snapshot.state;
+        *self.newest_mark() = snapshot.state;
         self.pool = snapshot.pool;
         self.clock = snapshot.clock;
         true
@@ -89,8 +112,8 @@ impl Chain {
             dropped.push(
                 block
                     .transactions
-                    .into_iter()
-                    .map(|executed| executed.transaction)
+                    .iter()
+                    .map(|executed| executed.transaction.clone())
                     .collect(),
             );
         }

@@ -1,13 +1,19 @@
 //! Balances, nonces, code and storage, with their history.
 
-use std::{collections::HashMap, convert::Infallible};
+use std::{
+    collections::{BTreeMap, HashMap},
+    convert::Infallible,
+    sync::Arc,
+};
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Keccak256, U256};
 use revm::{
     DatabaseRef,
-    bytecode::Bytecode,
+    bytecode::{Bytecode, BytecodeDecodeError},
     state::{AccountInfo, EvmState},
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::block::Block;
 
@@ -26,7 +32,7 @@ pub(crate) struct State {
 }
 
 /// A point to which the state can be rewound.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     /// The version that was the newest.
     pub(crate) version: u64,
@@ -35,7 +41,8 @@ pub(crate) struct Mark {
 }
 
 /// What an address owns, apart from its storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Account {
     pub(crate) balance: U256,
     pub(crate) nonce: u64,
@@ -105,11 +112,25 @@ impl State {
             .unwrap_or_default()
     }
 
-    /// Sets a balance by hand, in a version of its own.
-    pub(crate) fn set_balance(&mut self, address: Address, balance: U256) {
+    /// Changes an account by hand, in a version of its own.
+    pub(crate) fn edit(&mut self, address: Address, change: impl FnOnce(&mut Account)) {
         self.begin();
-        let account = self.account(address, self.mark.version);
-        self.write_account(address, Account { balance, ..account });
+        let mut account = self.account(address, self.mark.version);
+        change(&mut account);
+        self.write_account(address, account);
+    }
+
+    /// Sets the code of an account by hand, in a version of its own.
+    pub(crate) fn set_code(&mut self, address: Address, code: Bytecode) {
+        let code_hash = code.hash_slow();
+        self.code.entry(code_hash).or_insert(code);
+        self.edit(address, |account| account.code_hash = code_hash);
+    }
+
+    /// Sets a storage slot by hand, in a version of its own.
+    pub(crate) fn set_storage(&mut self, address: Address, slot: U256, value: U256) {
+        self.begin();
+        self.write_storage(address, slot, value);
     }
 
     /// Writes what a transaction changed.
@@ -174,7 +195,67 @@ impl State {
     }
 }
 
+/// The whole state with its history, as it is dumped: sorted, so that equal states give equal texts.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StateDump {
+    accounts: BTreeMap<Address, History<Account>>,
+    storage: BTreeMap<Address, BTreeMap<U256, History<U256>>>,
+    code: BTreeMap<B256, Bytes>,
+    mark: Mark,
+}
+
+impl From<&State> for StateDump {
+    fn from(state: &State) -> Self {
+        let mut storage: BTreeMap<Address, BTreeMap<U256, History<U256>>> = BTreeMap::new();
+        for ((address, slot), history) in &state.storage {
+            storage
+                .entry(*address)
+                .or_default()
+                .insert(*slot, history.clone());
+        }
+        Self {
+            accounts: state
+                .accounts
+                .iter()
+                .map(|(address, history)| (*address, history.clone()))
+                .collect(),
+            storage,
+            code: state
+                .code
+                .iter()
+                .map(|(hash, code)| (*hash, code.original_bytes()))
+                .collect(),
+            mark: state.mark,
+        }
+    }
+}
+
+impl TryFrom<StateDump> for State {
+    type Error = BytecodeDecodeError;
+
+    fn try_from(dump: StateDump) -> Result<Self, BytecodeDecodeError> {
+        let code = |(_, code)| Bytecode::new_raw_checked(code).map(|code| (code.hash_slow(), code));
+        Ok(Self {
+            accounts: dump.accounts.into_iter().collect(),
+            storage: dump
+                .storage
+                .into_iter()
+                .flat_map(|(address, slots)| {
+                    slots
+                        .into_iter()
+                        .map(move |(slot, history)| ((address, slot), history))
+                })
+                .collect(),
+            code: dump.code.into_iter().map(code).collect::<Result<_, _>>()?,
+            mark: dump.mark,
+        })
+    }
+}
+
 /// The values of one thing, each with the version that wrote it, oldest first.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
 struct History<T>(Vec<(u64, T)>);
 
 impl<T> Default for History<T> {
@@ -211,7 +292,7 @@ impl<T: Copy> History<T> {
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) state: &'a State,
-    pub(crate) blocks: &'a [Block],
+    pub(crate) blocks: &'a [Arc<Block>],
     pub(crate) version: u64,
 }
 
@@ -241,6 +322,6 @@ impl DatabaseRef for View<'_> {
         let block = usize::try_from(number)
             .ok()
             .and_then(|index| self.blocks.get(index));
-        Ok(block.map(Block::hash).unwrap_or_default())
+        Ok(block.map(|block| block.hash()).unwrap_or_default())
     }
 }

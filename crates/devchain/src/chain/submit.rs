@@ -61,21 +61,30 @@ impl Chain {
     /// One whose nonce lies beyond a gap waits until the gap is filled; one that pays less than the base fee waits until
     /// that has fallen.
     pub(crate) fn submit(&mut self, encoded: &[u8]) -> Result<B256, SubmitError> {
-        let transaction = TxEnvelope::decode_2718_exact(encoded)?;
-        if transaction.is_eip4844() || transaction.is_eip7702() {
-            return Err(SubmitError::UnsupportedType);
-        }
-        let transaction = transaction.try_into_recovered()?;
+        self.accept(Self::decode(encoded)?)
+    }
+
+    /// A signed transaction from its EIP-2718 encoding.
+    pub(crate) fn decode(encoded: &[u8]) -> Result<Recovered<TxEnvelope>, SubmitError> {
+        Ok(TxEnvelope::decode_2718_exact(encoded)?.try_into_recovered()?)
+    }
+
+    /// Takes a transaction whose sender is known, as [`Self::submit`] does.
+    pub(super) fn accept(&mut self, transaction: Recovered<TxEnvelope>) -> Result<B256, SubmitError> {
         self.check_shape(&transaction)?;
         self.check_account(&transaction)?;
         let hash = *transaction.hash();
         self.pool.add(transaction)?;
+        self.news.transaction_arrived(hash);
         self.mine_instantly();
         Ok(hash)
     }
 
     /// The checks for which the state does not matter.
     fn check_shape(&self, transaction: &Recovered<TxEnvelope>) -> Result<(), SubmitError> {
+        if transaction.is_eip4844() || transaction.is_eip7702() {
+            return Err(SubmitError::UnsupportedType);
+        }
         if let Some(have) = transaction.chain_id().filter(|id| *id != self.chain_id) {
             return Err(SubmitError::ChainId {
                 have,

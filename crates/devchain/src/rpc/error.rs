@@ -2,7 +2,7 @@
 
 use jsonrpsee::types::ErrorObjectOwned;
 
-use crate::chain::{CallError, ReorganiseError, SubmitError, UnknownBlock};
+use crate::chain::{CallError, CodeError, LoadError, ReorganiseError, SignError, SubmitError, UnknownBlock};
 
 /// The code for whatever the server refuses.
 const SERVER_ERROR: i32 = -32000;
@@ -11,21 +11,25 @@ const INVALID_PARAMS: i32 = -32602;
 /// The code that says: the error has the data of a revert.
 const REVERTED: i32 = 3;
 
-impl From<UnknownBlock> for ErrorObjectOwned {
-    fn from(error: UnknownBlock) -> Self {
-        refused(error)
-    }
+/// Refusals of which a client learns no more than their text.
+macro_rules! refusals {
+    ($($error:ty),*) => {
+        $(impl From<$error> for ErrorObjectOwned {
+            fn from(error: $error) -> Self {
+                refused(error)
+            }
+        })*
+    };
 }
 
-impl From<SubmitError> for ErrorObjectOwned {
-    fn from(error: SubmitError) -> Self {
-        refused(error)
-    }
-}
+refusals!(UnknownBlock, SubmitError, ReorganiseError, LoadError, CodeError);
 
-impl From<ReorganiseError> for ErrorObjectOwned {
-    fn from(error: ReorganiseError) -> Self {
-        refused(error)
+impl From<SignError> for ErrorObjectOwned {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::Call(error) => error.into(),
+            other => refused(other),
+        }
     }
 }
 

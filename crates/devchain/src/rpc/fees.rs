@@ -2,22 +2,21 @@
 
 use alloy_consensus::Transaction;
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{U64, U256};
+use alloy_primitives::U64;
 use alloy_rpc_types_eth::FeeHistory;
 
 use super::{Answer, Methods, error::invalid};
-use crate::chain::{At, Block, Chain};
+use crate::chain::{At, Block, Chain, PRIORITY_FEE_WEI};
 
-/// The priority fee that is proposed: blocks are filled first come, first served, so it buys nothing.
-const PRIORITY_FEE_WEI: u64 = 1_000_000_000;
 /// How many blocks one answer covers at most.
 const FEE_HISTORY_BLOCKS: u64 = 1_024;
 
 pub(super) fn register(methods: &mut Methods) {
     methods.add("eth_gasPrice", |node, _| {
-        Ok(U256::from(node.chain().next_base_fee_wei()) + U256::from(PRIORITY_FEE_WEI))
+        Ok(U64::from(node.chain().gas_price_wei()))
     });
     methods.add("eth_maxPriorityFeePerGas", |_, _| Ok(U64::from(PRIORITY_FEE_WEI)));
+    methods.add("eth_blobBaseFee", |_, _| Ok(U64::ONE));
     methods.add("eth_feeHistory", |node, params| {
         let (blocks, newest): (U64, BlockNumberOrTag) = (params.next()?, params.next()?);
         let percentiles: Option<Vec<f64>> = params.optional_next()?;
@@ -45,11 +44,11 @@ fn fee_history(
     let count = blocks.clamp(1, FEE_HISTORY_BLOCKS).min(newest + 1);
     let oldest = newest + 1 - count;
     let range: Vec<&Block> = (oldest..=newest)
-        .filter_map(|number| chain.block(number))
+        .filter_map(|number| chain.block(number).map(|block| &**block))
         .collect();
     let next = chain
         .block(newest + 1)
-        .map_or_else(|| chain.next_base_fee_wei(), Block::base_fee_wei);
+        .map_or_else(|| chain.next_base_fee_wei(), |block| block.base_fee_wei());
     Ok(FeeHistory {
         oldest_block: oldest,
         base_fee_per_gas: range

@@ -2,12 +2,12 @@
 
 use alloy_consensus::{BlockHeader, ReceiptEnvelope, Transaction as _, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip4895::Withdrawals;
-use alloy_primitives::U256;
+use alloy_primitives::{B256, U256};
 use alloy_rpc_types_eth::{
     Block as RpcBlock, BlockTransactions, Header, Log, Transaction, TransactionInfo, TransactionReceipt,
 };
 
-use crate::chain::Block;
+use crate::chain::{Block, Chain};
 
 /// A block with its transactions in full or only their hashes.
 pub(super) fn block(block: &Block, full: bool) -> RpcBlock {
@@ -47,6 +47,12 @@ pub(super) fn transaction(block: &Block, index: usize) -> Transaction {
 /// A transaction that waits for a block.
 pub(super) fn waiting(transaction: &Recovered<TxEnvelope>) -> Transaction {
     Transaction::from_transaction(transaction.clone(), TransactionInfo::default())
+}
+
+/// A transaction by its hash, mined or waiting.
+pub(super) fn found(chain: &Chain, hash: &B256) -> Option<Transaction> {
+    let mined = chain.mined(hash).map(|(block, index)| transaction(block, index));
+    mined.or_else(|| chain.waiting(hash).map(waiting))
 }
 
 /// The receipt of the transaction at `index`, which must be one of the block's.

@@ -1,91 +1,110 @@
 //! Logs, and filters that are polled for what is new.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
-use alloy_primitives::{B256, U64};
-use alloy_rpc_types_eth::{Filter, FilterBlockOption, FilterChanges, Log};
+use alloy_primitives::U64;
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+use jsonrpsee::types::ErrorObjectOwned;
+use serde_json::Value;
 
-use super::{Answer, Methods, error::refused, format};
+use super::{
+    Answer, Methods, Node,
+    error::refused,
+    format,
+    reader::{Reader, Subject},
+};
 use crate::chain::{At, Block, Chain};
+
+/// How long a filter that nobody polls is kept.
+const FILTER_LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// The code for a request that asks for too much.
+const LIMIT_EXCEEDED: i32 = -32005;
 
 /// The filters that clients have opened.
 #[derive(Default)]
 pub(crate) struct Filters {
     opened: u64,
-    open: HashMap<u64, Poll>,
+    open: HashMap<u64, Polled>,
 }
 
-/// A filter and how far it has been read.
-///
-/// It knows block numbers only: after a reorganisation it does not take back what it reported, nor report the blocks that
-/// took the place of reported ones.
-struct Poll {
-    kind: Kind,
-    /// The first block that was not reported.
-    next: u64,
-}
-
-#[derive(Clone)]
-enum Kind {
-    Blocks,
-    Logs(Box<Filter>),
+struct Polled {
+    reader: Reader,
+    at: Instant,
 }
 
 pub(super) fn register(methods: &mut Methods) {
     methods.add("eth_getLogs", |node, params| {
         let filter: Filter = params.next()?;
-        logs(&node.chain(), &filter)
+        logs(&node.chain(), &filter, node.max_log_range())
     });
-    methods.add("eth_newBlockFilter", |node, _| {
-        let next = node.chain().number() + 1;
-        Ok(U64::from(node.filters().open(Kind::Blocks, next)))
+    methods.add("eth_newBlockFilter", |node, _| Ok(open(node, Subject::Blocks)));
+    methods.add("eth_newPendingTransactionFilter", |node, _| {
+        Ok(open(node, Subject::Transactions { full: false }))
     });
     methods.add("eth_newFilter", |node, params| {
         let filter: Filter = params.next()?;
-        let next = node.chain().number() + 1;
-        Ok(U64::from(node.filters().open(Kind::Logs(Box::new(filter)), next)))
+        Ok(open(node, Subject::Logs(Box::new(filter))))
     });
     methods.add("eth_getFilterChanges", |node, params| {
         let id: U64 = params.next()?;
         let chain = node.chain();
-        let mut filters = node.filters();
-        let poll = filters
-            .open
-            .get_mut(&id.to())
-            .ok_or_else(|| refused("filter not found"))?;
-        Ok(poll.changes(&chain))
+        Ok(node.filters().poll(id)?.changes(&chain))
+    });
+    methods.add("eth_getFilterLogs", |node, params| {
+        let id: U64 = params.next()?;
+        let chain = node.chain();
+        match &node.filters().poll(id)?.subject {
+            Subject::Logs(filter) => logs(&chain, filter, node.max_log_range()),
+            _ => Err(refused("filter is not one of logs")),
+        }
     });
     methods.add("eth_uninstallFilter", |node, params| {
         let id: U64 = params.next()?;
         Ok(node.filters().open.remove(&id.to()).is_some())
     });
+    methods.add("devchain_setMaxLogRange", |node, params| {
+        let blocks: Option<U64> = params.optional_next()?;
+        node.set_max_log_range(blocks.map(|blocks| blocks.to()));
+        Ok(Value::Null)
+    });
+}
+
+/// Opens a filter; its number.
+fn open(node: &Node, subject: Subject) -> U64 {
+    let reader = Reader::new(subject, &node.chain());
+    let mut filters = node.filters();
+    filters
+        .open
+        .retain(|_, polled| polled.at.elapsed() < FILTER_LIFETIME);
+    filters.opened += 1;
+    let id = filters.opened;
+    filters.open.insert(
+        id,
+        Polled {
+            reader,
+            at: Instant::now(),
+        },
+    );
+    U64::from(id)
 }
 
 impl Filters {
-    fn open(&mut self, kind: Kind, next: u64) -> u64 {
-        self.opened += 1;
-        self.open.insert(self.opened, Poll { kind, next });
-        self.opened
-    }
-}
-
-impl Poll {
-    /// What happened since the last time.
-    fn changes(&mut self, chain: &Chain) -> FilterChanges {
-        let range = self.next..=chain.number();
-        self.next = chain.number() + 1;
-        let blocks = range.filter_map(|number| chain.block(number));
-        match &self.kind {
-            Kind::Blocks => FilterChanges::Hashes(blocks.map(Block::hash).collect::<Vec<B256>>()),
-            Kind::Logs(filter) => {
-                FilterChanges::Logs(blocks.flat_map(|block| matching(block, filter)).collect())
-            }
-        }
+    /// The reader of an open filter, which lives on since somebody asks.
+    fn poll(&mut self, id: U64) -> Answer<&mut Reader> {
+        let polled = self
+            .open
+            .get_mut(&id.to())
+            .ok_or_else(|| refused("filter not found"))?;
+        polled.at = Instant::now();
+        Ok(&mut polled.reader)
     }
 }
 
 /// The logs that a filter asks for, in the order of the chain.
-fn logs(chain: &Chain, filter: &Filter) -> Answer<Vec<Log>> {
+fn logs(chain: &Chain, filter: &Filter, max_range: Option<u64>) -> Answer<Vec<Log>> {
     let (from, to) = match filter.block_option {
         FilterBlockOption::AtBlockHash(hash) => {
             let block = chain
@@ -108,6 +127,12 @@ fn logs(chain: &Chain, filter: &Filter) -> Answer<Vec<Log>> {
     if from > to && from <= head {
         return Err(refused("invalid block range params"));
     }
+    if let Some(max) = max_range
+        && to.saturating_sub(from) >= max
+    {
+        let message = format!("block range is too large: at most {max} blocks in one request");
+        return Err(ErrorObjectOwned::owned(LIMIT_EXCEEDED, message, None::<()>));
+    }
     Ok((from..=to)
         .filter_map(|number| chain.block(number))
         .flat_map(|block| matching(block, filter))
@@ -115,7 +140,7 @@ fn logs(chain: &Chain, filter: &Filter) -> Answer<Vec<Log>> {
 }
 
 /// The logs of one block that match; the bloom rules most blocks out.
-fn matching(block: &Block, filter: &Filter) -> Vec<Log> {
+pub(super) fn matching(block: &Block, filter: &Filter) -> Vec<Log> {
     let mut matching = Vec::new();
     if !filter.matches_bloom(block.header.logs_bloom) {
         return matching;

@@ -3,9 +3,14 @@
 mod control;
 mod error;
 mod eth;
+mod faulty;
 mod fees;
 mod format;
 mod logs;
+mod pool;
+mod reader;
+mod sign;
+mod subscribe;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,22 +20,46 @@ use jsonrpsee::{
 };
 use serde::Serialize;
 
+pub(crate) use self::faulty::{Faulty, Lost, mark};
 use self::logs::Filters;
-use crate::chain::{Chain, SharedChain};
+use crate::{
+    chain::{Chain, SharedChain},
+    faults::Faults,
+};
 
 /// What the methods work on.
 pub(crate) struct Node {
     chain: SharedChain,
+    faults: Arc<Faults>,
     filters: Mutex<Filters>,
+    /// How many blocks one request for logs may cover.
+    max_log_range: Mutex<Option<u64>>,
 }
 
 impl Node {
+    pub(crate) fn new(chain: SharedChain, faults: Arc<Faults>, max_log_range: Option<u64>) -> Self {
+        Self {
+            chain,
+            faults,
+            filters: Mutex::default(),
+            max_log_range: Mutex::new(max_log_range),
+        }
+    }
+
     fn chain(&self) -> MutexGuard<'_, Chain> {
         self.chain.lock()
     }
 
     fn filters(&self) -> MutexGuard<'_, Filters> {
         self.filters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn max_log_range(&self) -> Option<u64> {
+        *self.max_log_range.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_max_log_range(&self, blocks: Option<u64>) {
+        *self.max_log_range.lock().unwrap_or_else(PoisonError::into_inner) = blocks;
     }
 }
 
@@ -53,18 +82,26 @@ impl Methods {
             })
             .expect("the names of the methods differ");
     }
+
+    /// Lets a method be called by other names, too.
+    fn alias(&mut self, name: &'static str, others: &[&'static str]) {
+        for other in others {
+            self.0
+                .register_alias(other, name)
+                .expect("the names of the methods differ");
+        }
+    }
 }
 
-/// All methods of a node with this chain.
-pub(crate) fn methods(chain: SharedChain) -> RpcModule<Node> {
-    let node = Arc::new(Node {
-        chain,
-        filters: Mutex::default(),
-    });
-    let mut methods = Methods(RpcModule::from_arc(node));
+/// All methods of a node.
+pub(crate) fn methods(node: Node) -> RpcModule<Node> {
+    let mut methods = Methods(RpcModule::new(node));
     eth::register(&mut methods);
+    sign::register(&mut methods);
     fees::register(&mut methods);
     logs::register(&mut methods);
+    subscribe::register(&mut methods);
+    pool::register(&mut methods);
     control::register(&mut methods);
     methods.0
 }
