@@ -89,29 +89,106 @@ pub(crate) struct DemoArgs {
     pub(crate) rpc_provider: Option<Url>,
 }
 
-/// Options of `devchain`.
+/// Options of `devchain`, with the names that they have in anvil.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  microraiden devchain                      a block for each transaction
-  microraiden devchain --block-time 2       and a block every two seconds
-  microraiden devchain --port 0             on any free port; the banner tells which")]
+  microraiden devchain                           a block for each transaction
+  microraiden devchain --block-time 2            a block every two seconds and no others
+  microraiden devchain --port 0 --json           any free port; the JSON tells which
+  microraiden devchain --state chain.json        goes on where it ended, and writes the file at the end
+  microraiden devchain --max-log-range 1000      as strict as a hosted node
+
+Nothing here is secret or safe: everyone knows the usual keys, and whoever reaches the port can do anything.
+What it can do and where it differs from anvil: docs/devchain.md")]
 pub(crate) struct DevchainArgs {
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
     /// The port to listen on; 0 takes any free one
-    #[arg(long, default_value_t = 8545)]
+    #[arg(long, short, default_value_t = 8545)]
     pub(crate) port: u16,
     /// The chain id
     #[arg(long, default_value_t = 31337)]
     pub(crate) chain_id: u64,
-    /// Also mine a block every so many seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[command(flatten)]
+    pub(crate) accounts: DevAccountArgs,
+    #[command(flatten)]
+    pub(crate) mining: MiningArgs,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+    /// The gas limit of a block
+    #[arg(long, value_name = "GAS", default_value_t = 30_000_000)]
+    pub(crate) gas_limit: u64,
+    /// The base fee of the first block
+    #[arg(long, value_name = "WEI", alias = "base-fee", default_value_t = 1_000_000_000)]
+    pub(crate) block_base_fee_per_gas: u64,
+    /// The time of the genesis block, from which time goes on; now by default
+    #[arg(long, value_name = "UNIX SECONDS")]
+    pub(crate) timestamp: Option<u64>,
+    /// Send transactions for any account without its key
+    #[arg(long)]
+    pub(crate) auto_impersonate: bool,
+    /// How many blocks one request for logs may cover; any number by default
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_log_range: Option<u64>,
+    /// The origin whose web pages may call the node, or * for all
+    #[arg(long, value_name = "ORIGIN", default_value = "*")]
+    pub(crate) allow_origin: String,
+    /// Let no web page call the node
+    #[arg(long, conflicts_with = "allow_origin")]
+    pub(crate) no_cors: bool,
+    /// Write accounts, keys and settings as JSON into this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_out: Option<PathBuf>,
+    /// Print address, accounts and keys as one line of JSON; the default when piped
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The accounts of a development chain.
+#[derive(Debug, Args)]
+pub(crate) struct DevAccountArgs {
+    /// How many accounts own ether from the start
+    #[arg(long, short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub(crate) accounts: u32,
+    /// How much each of them owns
+    #[arg(long, value_name = "ETHER", default_value_t = 10_000)]
+    pub(crate) balance: u64,
+    /// The words that the accounts are derived from; never words that own something elsewhere
+    #[arg(long, short, env = "DEVCHAIN_MNEMONIC", hide_env_values = true, default_value = microraiden_devchain::MNEMONIC)]
+    pub(crate) mnemonic: String,
+    /// The path that they are derived on; the index is appended
+    #[arg(long, value_name = "PATH", default_value = microraiden_devchain::DERIVATION_PATH)]
+    pub(crate) derivation_path: String,
+}
+
+/// When a development chain mines.
+#[derive(Debug, Args)]
+pub(crate) struct MiningArgs {
+    /// Mine a block every so many seconds, and not for each transaction
+    #[arg(long, short, value_name = "SECONDS")]
     pub(crate) block_time: Option<f64>,
-    /// Mine only at the block time, not for each transaction
+    /// Mine for each transaction besides
     #[arg(long, requires = "block_time")]
-    pub(crate) no_instant: bool,
+    pub(crate) mixed_mining: bool,
+    /// Mine only when asked to by evm_mine or anvil_mine
+    #[arg(long, alias = "no-mine", conflicts_with = "block_time")]
+    pub(crate) no_mining: bool,
+}
+
+/// Where a development chain is kept.
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// Begin with the chain in this file if it is there, and write it at the end
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["load_state", "dump_state"])]
+    pub(crate) state: Option<PathBuf>,
+    /// Begin with the chain in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) load_state: Option<PathBuf>,
+    /// Write the chain into this file at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump_state: Option<PathBuf>,
 }
 
 /// Which node and contract to use, and with which key.

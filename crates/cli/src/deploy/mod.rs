@@ -69,7 +69,7 @@ fn plan(args: &DeployArgs) -> Result<Plan, Failure> {
 }
 
 /// JSON for programs, a table for people.
-fn wants_json(asked: bool) -> bool {
+pub(crate) fn wants_json(asked: bool) -> bool {
     asked || !std::io::stdout().is_terminal()
 }
 
