@@ -38,15 +38,6 @@ async fn until_receiver_has(world: &World, tokens: u64) {
     }
 }
 
-async fn mine(world: &World, blocks: u64) {
-    let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"anvil_mine","params":["{blocks:#x}"]}}"#);
-    let post = reqwest::Client::new()
-        .post(world.node.url())
-        .header("content-type", "application/json");
-    let answer = post.body(request).send().await.unwrap().text().await.unwrap();
-    assert!(!answer.contains("error"), "{answer}");
-}
-
 async fn a_stale_close_is_disputed(kind: NodeKind) {
     let world = World::start(kind).await;
     let (upstream, files) = (Upstream::start().await, tempfile::tempdir().unwrap());
@@ -108,7 +99,8 @@ async fn an_honest_close_is_settled_by_the_sender(kind: NodeKind) {
         channels[0].settle().await.is_err(),
         "not before the challenge period is over"
     );
-    mine(&world, u64::from(world.contract.challenge_period()) + 1).await;
+    let period = u64::from(world.contract.challenge_period());
+    world.node.mine(period + 1).await;
     channels[0].settle().await.unwrap();
     assert_eq!(world.tokens(world.receiver.address()).await, Amount::from(30));
     let after = world.tokens(world.sender.address()).await;

@@ -25,7 +25,7 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let world = World::start(NodeKind::Devchain).await;
+//! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());
@@ -75,7 +75,7 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let world = World::start(NodeKind::Devchain).await;
+//! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());
@@ -115,7 +115,7 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let world = World::start(NodeKind::Devchain).await;
+//! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());
@@ -153,7 +153,7 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let world = World::start(NodeKind::Devchain).await;
+//! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());

@@ -5,7 +5,6 @@
 //! sent.
 
 use microraiden_chain::{Contract, Node, Wallet, deploy, token};
-use microraiden_devchain::{Config, DevChain};
 use microraiden_protocol::{Amount, Balance, ChannelId, SecretKey, Signature};
 use microraiden_tests::world::CHALLENGE_PERIOD;
 use microraiden_tests::{NodeKind, TestNode};
@@ -78,11 +77,7 @@ struct Chain {
 
 impl Chain {
     async fn start(kind: NodeKind) -> Self {
-        let node = match kind {
-            NodeKind::Devchain => TestNode::Devchain(DevChain::start(Config::default()).await.unwrap()),
-            NodeKind::Anvil => TestNode::start(kind).await,
-        };
-        control(&node, "evm_setAutomine", "true").await;
+        let node = TestNode::start_quiet(kind).await;
         let rpc = Node::connect(&node.url()).await.unwrap();
         let deployer = Wallet::new(rpc.clone(), node.key(0));
         let params = deploy::TokenParams {
@@ -104,12 +99,8 @@ impl Chain {
             contract,
             sender,
         };
-        chain.mine(FIRST_HEAD.checked_sub(head).unwrap()).await;
+        chain.node.mine(FIRST_HEAD.checked_sub(head).unwrap()).await;
         chain
-    }
-
-    async fn mine(&self, blocks: u64) {
-        control(&self.node, "anvil_mine", &format!("\"{blocks:#x}\"")).await;
     }
 
     async fn open(&self, receiver: &SecretKey) -> (ChannelId, u64) {
@@ -147,7 +138,7 @@ impl Chain {
     async fn close_alone(&self, channel: &ChannelId) -> (u64, u64) {
         let (contract, sender) = (&self.contract, &self.sender);
         let closed = contract.uncooperative_close(sender, channel, balance()).await;
-        self.mine(u64::from(CHALLENGE_PERIOD) + 1).await;
+        self.node.mine(u64::from(CHALLENGE_PERIOD) + 1).await;
         let settled = contract.settle(sender, channel).await;
         (closed.unwrap().gas_used, settled.unwrap().gas_used)
     }
@@ -195,16 +186,6 @@ impl Chain {
             (SETTLE_FIRST, settle_first),
         ]
     }
-}
-
-/// Has the node do what only development nodes do.
-async fn control(node: &TestNode, method: &str, parameter: &str) {
-    let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":[{parameter}]}}"#);
-    let post = reqwest::Client::new()
-        .post(node.url())
-        .header("content-type", "application/json");
-    let answer = post.body(request).send().await.unwrap().text().await.unwrap();
-    assert!(!answer.contains("error"), "{method}: {answer}");
 }
 
 fn table(measured: &Measured) -> String {

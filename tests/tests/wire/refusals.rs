@@ -4,7 +4,7 @@
 use crate::shop::{PRICE, Shop, Stage, header};
 use http::{HeaderMap, StatusCode};
 use microraiden_protocol::{Amount, Balance};
-use microraiden_tests::{Receiver, TestNode, receiver};
+use microraiden_tests::{Receiver, receiver};
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -112,13 +112,6 @@ async fn following(n_confirmations: u64) -> Shop {
     stage.open_unconfirmed(receiver).await
 }
 
-fn devchain(shop: &Shop) -> &microraiden_devchain::DevChain {
-    match &shop.world.node {
-        TestNode::Devchain(chain) => chain,
-        TestNode::Anvil(_) => panic!("the shop is on the development chain"),
-    }
-}
-
 /// Pays once by a proof at this balance.
 async fn paid(balance: u64) -> Shop {
     let shop = Shop::open().await;
@@ -159,7 +152,10 @@ async fn provoke_by_chain(code: &str) -> Option<Provoked> {
                 .unwrap();
             until(&shop, "challenged", 10).await;
             if code == "settled" {
-                devchain(&shop).mine(u64::from(contract.challenge_period()) + 1);
+                shop.world
+                    .node
+                    .mine(u64::from(contract.challenge_period()) + 1)
+                    .await;
                 contract.settle(&wallet, &shop.channel).await.unwrap();
                 until(&shop, "settled", 15).await;
             }
@@ -168,7 +164,7 @@ async fn provoke_by_chain(code: &str) -> Option<Provoked> {
         "impaired" => {
             let shop = Shop::open().await;
             let wallet = shop.world.wallet(&shop.world.sender);
-            let before = devchain(&shop).block_number();
+            let before = shop.world.node.block_number().await;
             let added = Amount::from(500);
             shop.world
                 .contract
@@ -181,8 +177,8 @@ async fn provoke_by_chain(code: &str) -> Option<Provoked> {
                 assert!(begin.elapsed() < Duration::from_secs(20));
                 tokio::time::sleep(Duration::from_millis(700)).await;
             }
-            let depth = devchain(&shop).block_number() - before;
-            devchain(&shop).reorganise(depth, false).unwrap();
+            let depth = shop.world.node.block_number().await - before;
+            shop.world.node.control("anvil_reorg", json!([depth, []])).await;
             until(&shop, "impaired", 1_006).await;
             shop
         }

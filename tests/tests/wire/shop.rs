@@ -34,7 +34,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn set() -> Self {
         Self {
-            world: World::start(NodeKind::Devchain).await,
+            world: World::start(NodeKind::chosen()).await,
             upstream: Upstream::start().await,
             files: tempfile::tempdir().unwrap(),
         }

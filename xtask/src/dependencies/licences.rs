@@ -6,6 +6,7 @@ use super::{Dependency, Origin};
 
 /// Licences that allow use in a program under MIT or Apache-2.0, with attribution at most.
 const ALLOWED: &[&str] = &[
+    "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",

@@ -115,7 +115,7 @@ fn session(world: &World) -> Session {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_killed_while_paying_loses_no_accepted_proof() {
-    let world = World::start(NodeKind::Devchain).await;
+    let world = World::start(NodeKind::chosen()).await;
     let upstream = Upstream::start().await;
     let files = tempfile::tempdir().unwrap();
     keys::create(&files.path().join("receiver.key"), &world.receiver).unwrap();
