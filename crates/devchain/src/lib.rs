@@ -1,11 +1,11 @@
 //! An in-process Ethereum development node on revm, behind JSON-RPC.
 //!
 //! [`DevChain::start`] opens a port on the loopback interface and answers there as a node of an Ethereum chain would, with
-//! ten funded accounts whose keys are published. It is for development and tests only: nothing is kept on disk, there is
-//! no network of peers, and anyone who reaches the port can change the chain.
+//! ten funded accounts whose keys are published. It is for development and tests only: there is no network of peers, and
+//! anyone who reaches the port can change the chain.
 //!
 //! In reading order: [`Config`] and [`Mining`] say what to start, [`DevAccount`] who has the money, [`DevChain`] is the
-//! running node. Inside, `chain` is the chain itself (state, transaction pool, blocks; no I/O, no async) and `rpc` the thin
+//! running node, [`Fault`] how it can misbehave. Inside, `chain` is the chain itself (state, transaction pool, blocks; no I/O, no async) and `rpc` the thin
 //! layer that speaks JSON-RPC.
 //!
 //! Invariants:

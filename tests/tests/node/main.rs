@@ -4,4 +4,5 @@
 
 mod alloy;
 mod clients;
+mod differences;
 mod typed_data;

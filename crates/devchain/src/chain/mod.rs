@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_consensus::{TxEnvelope, transaction::Recovered};
+use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use tokio::sync::watch;
@@ -227,6 +227,19 @@ impl Chain {
     /// A transaction that waits for a block.
     pub(crate) fn waiting(&self, transaction: &B256) -> Option<&Recovered<TxEnvelope>> {
         self.pool.get(transaction)
+    }
+
+    /// The transaction of a sender with a nonce, mined or waiting. It looks through all blocks.
+    pub(crate) fn sent(&self, sender: Address, nonce: u64) -> Option<B256> {
+        let mined = self
+            .blocks
+            .iter()
+            .rev()
+            .flat_map(|block| block.transactions.iter().map(|executed| &executed.transaction));
+        mined
+            .chain(self.pool.all())
+            .find(|transaction| transaction.signer() == sender && transaction.nonce() == nonce)
+            .map(|transaction| *transaction.hash())
     }
 
     /// What a number or tag means now. The number of the next block is as unknown as any other.

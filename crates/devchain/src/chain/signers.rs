@@ -126,6 +126,16 @@ impl Chain {
         self.signers.sign(sender, transaction)
     }
 
+    /// The transaction that [`Self::send`] would take, before it is signed: its signature is zero.
+    pub(crate) fn fill_unsigned(
+        &self,
+        request: TransactionRequest,
+    ) -> Result<Recovered<TxEnvelope>, SignError> {
+        let (sender, transaction) = self.fill(request)?;
+        let signature = Signature::new(U256::ZERO, U256::ZERO, false);
+        Ok(Recovered::new_unchecked(envelope(transaction, signature), sender))
+    }
+
     fn fill(&self, mut request: TransactionRequest) -> Result<(Address, TypedTransaction), SignError> {
         let sender = match request.from.or(self.signers.own.first().map(|own| own.address)) {
             Some(sender) => sender,

@@ -168,6 +168,12 @@ fn register_transactions(methods: &mut Methods) {
         let hash: B256 = params.next()?;
         Ok(format::found(&node.chain(), &hash))
     });
+    methods.add("eth_getTransactionBySenderAndNonce", |node, params| {
+        let (sender, nonce): (Address, U64) = (params.next()?, params.next()?);
+        let chain = node.chain();
+        let hash = chain.sent(sender, nonce.to());
+        Ok(hash.and_then(|hash| format::found(&chain, &hash)))
+    });
     methods.add("eth_getRawTransactionByHash", |node, params| {
         let (hash, chain): (B256, _) = (params.next()?, node.chain());
         let mined = chain

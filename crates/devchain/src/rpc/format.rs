@@ -26,7 +26,11 @@ pub(super) fn block(block: &Block, full: bool) -> RpcBlock {
                 .collect(),
         )
     };
-    let header = Header::from_consensus(block.header.clone(), None, Some(U256::from(block.size)));
+    let header = Header::from_consensus(
+        block.header.clone(),
+        Some(U256::ZERO),
+        Some(U256::from(block.size)),
+    );
     RpcBlock::new(header, transactions).with_withdrawals(Some(Withdrawals::default()))
 }
 

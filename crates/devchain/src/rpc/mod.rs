@@ -11,6 +11,7 @@ mod pool;
 mod reader;
 mod sign;
 mod subscribe;
+mod wait;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -83,6 +84,20 @@ impl Methods {
             .expect("the names of the methods differ");
     }
 
+    /// Adds a method that may wait.
+    fn add_async<T, F>(
+        &mut self,
+        name: &'static str,
+        method: impl Fn(Arc<Node>, Params<'static>) -> F + Clone + Send + Sync + 'static,
+    ) where
+        T: Serialize + Clone + Send + 'static,
+        F: Future<Output = Answer<T>> + Send + 'static,
+    {
+        self.0
+            .register_async_method(name, move |params, node, _| method(node, params))
+            .expect("the names of the methods differ");
+    }
+
     /// Lets a method be called by other names, too.
     fn alias(&mut self, name: &'static str, others: &[&'static str]) {
         for other in others {
@@ -101,6 +116,7 @@ pub(crate) fn methods(node: Node) -> RpcModule<Node> {
     fees::register(&mut methods);
     logs::register(&mut methods);
     subscribe::register(&mut methods);
+    wait::register(&mut methods);
     pool::register(&mut methods);
     control::register(&mut methods);
     methods.0

@@ -61,7 +61,7 @@ fn both<T: Serialize>([pending, queued]: [BySender<T>; 2]) -> Value {
 fn summary(transaction: &Recovered<TxEnvelope>) -> String {
     let to = transaction
         .to()
-        .map_or_else(|| "contract creation".to_owned(), |to| to.to_string());
+        .map_or_else(|| "contract creation".to_owned(), |to| format!("{to:#x}"));
     format!(
         "{to}: {} wei + {} gas × {} wei",
         transaction.value(),

@@ -7,11 +7,12 @@ use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer::SignerSync;
 use jsonrpsee::types::params::ParamsSequence;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Answer, Methods, Node,
     error::{invalid, refused},
+    format,
 };
 use crate::typed_data_v1;
 
@@ -29,6 +30,11 @@ pub(super) fn register(methods: &mut Methods) {
     methods.add("eth_signTransaction", |node, params| {
         let request: TransactionRequest = params.next()?;
         Ok(Bytes::from(node.chain().sign(request)?.encoded_2718()))
+    });
+    methods.add("eth_fillTransaction", |node, params| {
+        let request: TransactionRequest = params.next()?;
+        let unsigned = node.chain().fill_unsigned(request)?;
+        Ok(json!({ "raw": Bytes::from(unsigned.encoded_2718()), "tx": format::waiting(&unsigned) }))
     });
     methods.add("eth_sign", |node, params| {
         let (signer, message): (Address, Bytes) = (params.next()?, params.next()?);
