@@ -466,6 +466,14 @@ describe("logs", () => {
   });
 });
 
+/** Mines while it waits: ethers polls for news only when it sees a new block, and does not tell when a subscription is open. */
+async function whileMining(waiting) {
+  for (;;) {
+    const found = await Promise.race([waiting, mine().then(() => setTimeout(POLLING_INTERVAL))]);
+    if (found !== undefined) return found;
+  }
+}
+
 /** What listeners must be told, over either transport; `patiently` waits for it. */
 function listens(getListener, patiently) {
   it("listens for blocks", async () => {
@@ -473,8 +481,7 @@ function listens(getListener, patiently) {
     const numbers = inbox("block");
     const number = await listener.getBlockNumber();
     await listener.on("block", (news) => numbers.put(news));
-    await mine();
-    await patiently(numbers.find((news) => news > number));
+    await whileMining(numbers.find((news) => news > number));
     await listener.off("block");
   });
 
@@ -517,14 +524,6 @@ function listens(getListener, patiently) {
 }
 
 describe("polling", () => {
-  /** Mines while it waits, since ethers looks for news only when it sees a new block. */
-  async function whileMining(waiting) {
-    for (;;) {
-      const found = await Promise.race([waiting, mine().then(() => setTimeout(POLLING_INTERVAL))]);
-      if (found !== undefined) return found;
-    }
-  }
-
   listens(() => provider, whileMining);
 });
 

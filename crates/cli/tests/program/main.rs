@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod demo;
 mod deploy;
+mod devchain;
 mod kill;
 mod operator;
 mod place;

@@ -1,7 +1,7 @@
 //! Running the built program as its users do.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ impl Program {
     }
 
     /// Sends a signal by name and waits for the end; whether it ended well.
-    pub(crate) fn signal(mut self, name: &str) -> bool {
+    pub(crate) fn signal(self, name: &str) -> bool {
         let command = format!("kill -{name} {}", self.child.id());
         assert!(
             Command::new("sh")
@@ -74,10 +74,15 @@ impl Program {
                 .expect("sh runs")
                 .success()
         );
+        self.end().success()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn end(mut self) -> ExitStatus {
         let begin = Instant::now();
         loop {
             match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => return status.success(),
+                Some(status) => return status,
                 None => assert!(begin.elapsed() < PATIENCE, "it does not end"),
             }
             std::thread::sleep(Duration::from_millis(10));

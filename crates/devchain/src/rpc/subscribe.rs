@@ -8,6 +8,7 @@ use jsonrpsee::{
     core::SubscriptionError,
     types::{ErrorObjectOwned, Params},
 };
+use tokio::sync::watch;
 
 use super::{
     Answer, Methods, Node,
@@ -22,28 +23,34 @@ pub(super) fn register(methods: &mut Methods) {
             "eth_subscribe",
             "eth_subscription",
             "eth_unsubscribe",
-            |params, pending, node, _| subscribe(params, pending, node),
+            |params, pending, node, _| {
+                // Here and not later, so that nothing which happens after the request is missed.
+                let start = start(&params, &node);
+                subscribe(start, pending, node)
+            },
         )
         .expect("the names of the methods differ");
 }
 
+/// A reader of what happens from now on, and what wakes it.
+fn start(params: &Params<'_>, node: &Node) -> Answer<(Reader, watch::Receiver<()>)> {
+    let subject = subject(params)?;
+    let chain = node.chain();
+    Ok((Reader::new(subject, &chain), chain.subscribe()))
+}
+
 /// Serves one subscription until its client goes or ends it.
 async fn subscribe(
-    params: Params<'static>,
+    start: Answer<(Reader, watch::Receiver<()>)>,
     pending: PendingSubscriptionSink,
     node: Arc<Node>,
 ) -> Result<(), SubscriptionError> {
-    let subject = match subject(&params) {
-        Ok(subject) => subject,
+    let (mut reader, mut news) = match start {
+        Ok(start) => start,
         Err(error) => {
             pending.reject(error).await;
             return Ok(());
         }
-    };
-    // From before the answer, so that nothing which happens after it is missed.
-    let (mut reader, mut news) = {
-        let chain = node.chain();
-        (Reader::new(subject, &chain), chain.subscribe())
     };
     let sink = pending.accept().await?;
     loop {
@@ -58,7 +65,7 @@ async fn subscribe(
     }
 }
 
-fn subject(params: &Params<'static>) -> Answer<Subject> {
+fn subject(params: &Params<'_>) -> Answer<Subject> {
     let mut params = params.sequence();
     let kind: SubscriptionKind = params.next()?;
     let detail: Option<SubjectParams> = params.optional_next()?;
