@@ -16,7 +16,7 @@ use jsonrpsee::{
     server::{HttpResponse, Server, ServerConfig, ServerHandle, middleware::rpc::RpcServiceBuilder},
     types::SubscriptionId,
 };
-use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio::task::JoinHandle;
 use tower::ServiceBuilder;
 use tower_http::cors::CorsLayer;
 
@@ -232,22 +232,23 @@ async fn mine_regularly(chain: SharedChain) {
     let mut interval = chain.lock().interval().subscribe();
     loop {
         let length = *interval.borrow_and_update();
-        let Some(length) = length else {
-            if interval.changed().await.is_err() {
-                return;
+        let tick = async {
+            match length {
+                Some(length) => tokio::time::sleep(length).await,
+                None => std::future::pending().await,
             }
-            continue;
         };
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + length, length);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => chain.lock().mine(),
-                changed = interval.changed() => match changed {
-                    Ok(()) => break,
-                    Err(_) => return,
-                },
-            }
+        tokio::select! {
+            changed = interval.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+            () = tick => {}
+        }
+        let mut chain = chain.lock();
+        // Whoever was told that the interval is another one sees no block of the old one.
+        if *chain.interval().borrow() == length {
+            chain.mine();
         }
     }
 }

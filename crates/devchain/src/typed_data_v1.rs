@@ -63,7 +63,9 @@ impl Field {
                 }
                 _ => kind.coerce_str(text).map_err(unfit),
             },
-            Value::Number(number) => kind.coerce_str(&number.to_string()).map_err(unfit),
+            Value::Number(number) if kind != DynSolType::String => {
+                kind.coerce_str(&number.to_string()).map_err(unfit)
+            }
             Value::Bool(value) if kind == DynSolType::Bool => Ok(DynSolValue::Bool(*value)),
             other => kind.coerce_json(other).map_err(|_| FieldError::Value {
                 name: self.name.clone(),

@@ -80,6 +80,7 @@ struct Dump {
     reorganisations: u64,
     state: StateDump,
     blocks: Vec<BlockDump>,
+    /// In the order in which they arrived.
     waiting: Vec<Bytes>,
 }
 
@@ -120,7 +121,8 @@ impl Chain {
                 .collect(),
             waiting: self
                 .pool
-                .all()
+                .in_order()
+                .into_iter()
                 .map(|waiting| waiting.encoded_2718().into())
                 .collect(),
         };

@@ -63,7 +63,7 @@ impl Chain {
                 Ok(changes) => self.state.apply(changes),
                 Err(error) => {
                     tracing::warn!(transaction = %transaction.hash(), %error, "transaction dropped");
-                    self.pool.remove(transaction.signer(), transaction.nonce());
+                    self.pool.remove_hash(transaction.hash());
                 }
             }
         }
@@ -142,9 +142,10 @@ impl Chain {
 
     /// The waiting transactions that the next block can have, in the order in which they will be mined.
     pub(crate) fn ready(&self) -> Vec<Recovered<TxEnvelope>> {
-        self.pool.ready(self.next_base_fee_wei(), |sender| {
-            self.account(sender, At::Pending).nonce
-        })
+        self.pool
+            .ready(self.next_base_fee_wei(), self.block_gas_limit, |sender| {
+                self.account(sender, At::Pending).nonce
+            })
     }
 }
 

@@ -24,6 +24,7 @@ use std::{
 use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use revm::DatabaseRef;
 use tokio::sync::watch;
 
 pub(crate) use self::{
@@ -121,11 +122,11 @@ impl Chain {
         }
         let mut clock = Clock::default();
         if let Some(timestamp) = config.genesis_timestamp_s {
-            clock.set_next(timestamp);
+            clock.set_now(timestamp);
         }
         let context = BlockContext {
             number: 0,
-            timestamp: clock.next_timestamp(0),
+            timestamp: config.genesis_timestamp_s.unwrap_or_else(|| clock.peek(0)),
             gas_limit: config.block_gas_limit,
             base_fee_wei: config.base_fee_wei,
             prevrandao: B256::ZERO,
@@ -268,9 +269,15 @@ impl Chain {
         }
     }
 
-    /// The balance of an account. Waiting transactions do not count.
+    /// The balance of an account.
     pub(crate) fn balance(&self, address: Address, at: At) -> U256 {
-        self.account(address, at).balance
+        match at {
+            At::Block(_) => self.account(address, at).balance,
+            At::Pending => {
+                let Ok(account) = self.pending().1.basic_ref(address);
+                account.unwrap_or_default().balance
+            }
+        }
     }
 
     /// The nonce of an account's next transaction; at [`At::Pending`] after those that wait.
@@ -284,15 +291,30 @@ impl Chain {
 
     /// The code of an account.
     pub(crate) fn code(&self, address: Address, at: At) -> Bytes {
-        self.state.code(address, self.version(at))
+        match at {
+            At::Block(_) => self.state.code(address, self.version(at)),
+            At::Pending => {
+                let state = self.pending().1;
+                let Ok(account) = state.basic_ref(address);
+                let Ok(code) = state.code_by_hash_ref(account.unwrap_or_default().code_hash);
+                code.original_bytes()
+            }
+        }
     }
 
     /// A storage slot of an account.
     pub(crate) fn storage(&self, address: Address, slot: U256, at: At) -> U256 {
-        self.state.storage(address, slot, self.version(at))
+        match at {
+            At::Block(_) => self.state.storage(address, slot, self.version(at)),
+            At::Pending => {
+                let Ok(value) = self.pending().1.storage_ref(address, slot);
+                value
+            }
+        }
     }
 
-    pub(crate) fn account(&self, address: Address, at: At) -> Account {
+    /// What an address owns; transactions that wait do not count here.
+    fn account(&self, address: Address, at: At) -> Account {
         self.state.account(address, self.version(at))
     }
 

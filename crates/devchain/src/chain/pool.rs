@@ -55,18 +55,23 @@ impl Pool {
 
     /// The transactions that can be executed: first come, first served, but each sender's in their order.
     ///
-    /// One that leaves a gap before its nonce or pays less than the base fee holds up its sender's later ones. `nonce_of`
-    /// gives the nonce of an account's next transaction.
+    /// One that leaves a gap before its nonce, pays less than the base fee or wants more gas than a block has holds up its
+    /// sender's later ones. `nonce_of` gives the nonce of an account's next transaction.
     pub(crate) fn ready(
         &self,
         base_fee_wei: u64,
+        block_gas_limit: u64,
         nonce_of: impl Fn(Address) -> u64,
     ) -> Vec<Recovered<TxEnvelope>> {
         let mut ready = Vec::new();
         for (sender, waiting) in &self.senders {
             let mut turn = 0;
-            for (expected, (nonce, pooled)) in (nonce_of(*sender)..).zip(waiting) {
-                if *nonce != expected || pooled.transaction.max_fee_per_gas() < u128::from(base_fee_wei) {
+            for (expected, (nonce, pooled)) in (nonce_of(*sender)..=u64::MAX).zip(waiting) {
+                let transaction = &pooled.transaction;
+                if *nonce != expected
+                    || transaction.max_fee_per_gas() < u128::from(base_fee_wei)
+                    || transaction.gas_limit() > block_gas_limit
+                {
                     break;
                 }
                 turn = pooled.arrival.max(turn);
@@ -83,7 +88,7 @@ impl Pool {
     /// The nonce after the transactions of a sender that are ready, if the account's own is `nonce`.
     pub(crate) fn next_nonce(&self, sender: Address, nonce: u64) -> u64 {
         let waiting = self.senders.get(&sender);
-        (nonce..)
+        (nonce..=u64::MAX)
             .find(|next| !waiting.is_some_and(|waiting| waiting.contains_key(next)))
             .unwrap_or(nonce)
     }
@@ -101,18 +106,20 @@ impl Pool {
             .map(|pooled| &pooled.transaction)
     }
 
+    /// All transactions that wait, in the order in which they arrived.
+    pub(crate) fn in_order(&self) -> Vec<&Recovered<TxEnvelope>> {
+        let mut waiting: Vec<&Pooled> = self.senders.values().flat_map(BTreeMap::values).collect();
+        waiting.sort_unstable_by_key(|pooled| pooled.arrival);
+        waiting.iter().map(|pooled| &pooled.transaction).collect()
+    }
+
     /// Takes one transaction out; whether it was there.
     pub(crate) fn remove_hash(&mut self, hash: &B256) -> bool {
         let Some((sender, nonce)) = self.get(hash).map(|found| (found.signer(), found.nonce())) else {
             return false;
         };
-        self.remove(sender, nonce);
-        true
-    }
-
-    /// Takes one transaction out.
-    pub(crate) fn remove(&mut self, sender: Address, nonce: u64) {
         self.retain(sender, |waiting| *waiting != nonce);
+        true
     }
 
     /// Takes out those of a sender that can never be executed since its nonce is now `nonce`.

@@ -70,6 +70,14 @@ impl Signers {
         self.everyone = everyone;
     }
 
+    /// Whether the node can send for an account.
+    fn can_send_for(&self, sender: Address) -> Result<(), SignError> {
+        match self.signer(sender) {
+            Ok(_) | Err(SignError::Impersonated(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn impersonates(&self, address: &Address) -> bool {
         self.everyone || self.impersonated.contains(address)
     }
@@ -110,19 +118,27 @@ impl Chain {
     /// Without a sender it is the node's first account. What is not given is filled in: the next nonce, an estimate of the
     /// gas, and fees that the next blocks can be expected to ask for.
     pub(crate) fn send(&mut self, request: TransactionRequest) -> Result<B256, SignError> {
-        let transaction = self.sign(request)?;
+        let transaction = self.sign(request, At::Pending)?;
         Ok(self.accept(transaction)?)
     }
 
     /// As [`Self::send`] for any sender, without a signature.
     pub(crate) fn send_unsigned(&mut self, request: TransactionRequest) -> Result<B256, SignError> {
-        let (sender, transaction) = self.fill(request)?;
+        let sender = self.sender(&request)?;
+        let transaction = self.fill(sender, request, At::Pending)?;
         Ok(self.accept(impersonated(sender, transaction))?)
     }
 
-    /// The transaction that [`Self::send`] would take.
-    pub(crate) fn sign(&self, request: TransactionRequest) -> Result<Recovered<TxEnvelope>, SignError> {
-        let (sender, transaction) = self.fill(request)?;
+    /// The transaction that [`Self::send`] would take if the state were that of then.
+    pub(crate) fn sign(
+        &self,
+        request: TransactionRequest,
+        at: At,
+    ) -> Result<Recovered<TxEnvelope>, SignError> {
+        let sender = self.sender(&request)?;
+        // Before the estimate, whose refusal would say less.
+        self.signers.can_send_for(sender)?;
+        let transaction = self.fill(sender, request, at)?;
         self.signers.sign(sender, transaction)
     }
 
@@ -131,28 +147,35 @@ impl Chain {
         &self,
         request: TransactionRequest,
     ) -> Result<Recovered<TxEnvelope>, SignError> {
-        let (sender, transaction) = self.fill(request)?;
+        let sender = self.sender(&request)?;
+        let transaction = self.fill(sender, request, At::Pending)?;
         let signature = Signature::new(U256::ZERO, U256::ZERO, false);
         Ok(Recovered::new_unchecked(envelope(transaction, signature), sender))
     }
 
-    fn fill(&self, mut request: TransactionRequest) -> Result<(Address, TypedTransaction), SignError> {
-        let sender = match request.from.or(self.signers.own.first().map(|own| own.address)) {
-            Some(sender) => sender,
-            None => return Err(SignError::Unknown(Address::ZERO)),
-        };
+    /// Who sends a transaction: without another it is the node's first account.
+    pub(crate) fn sender(&self, request: &TransactionRequest) -> Result<Address, SignError> {
+        let first = self.signers.own.first().map(|own| own.address);
+        request.from.or(first).ok_or(SignError::Unknown(Address::ZERO))
+    }
+
+    fn fill(
+        &self,
+        sender: Address,
+        mut request: TransactionRequest,
+        at: At,
+    ) -> Result<TypedTransaction, SignError> {
         request.from = Some(sender);
         request.to.get_or_insert_default();
         request.chain_id.get_or_insert(self.chain_id);
         if request.nonce.is_none() {
-            request.nonce = Some(self.nonce(sender, At::Pending));
+            request.nonce = Some(self.nonce(sender, at));
         }
         self.fill_fees(&mut request);
         if request.gas.is_none() {
-            request.gas = Some(self.estimate_gas(&request, At::Pending, &Overrides::default())?);
+            request.gas = Some(self.estimate_gas(&request, at, &Overrides::default())?);
         }
-        let transaction = request.build_typed_tx().map_err(|_| SignError::Incomplete)?;
-        Ok((sender, transaction))
+        request.build_typed_tx().map_err(|_| SignError::Incomplete)
     }
 
     fn fill_fees(&self, request: &mut TransactionRequest) {
@@ -162,6 +185,9 @@ impl Chain {
                 .transaction_type
                 .is_some_and(|kind| kind < u8::from(TxType::Eip1559));
         if is_old {
+            if request.transaction_type == Some(TxType::Eip2930.into()) {
+                request.access_list.get_or_insert_default();
+            }
             request.gas_price.get_or_insert(self.gas_price_wei().into());
             return;
         }

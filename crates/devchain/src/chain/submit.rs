@@ -15,6 +15,7 @@ use super::{
     At, Chain,
     execute::{self, HARDFORK},
     pool::PoolRefusal,
+    signers::sender_of_impersonated,
 };
 
 /// Why a transaction was refused; the texts begin as those of other nodes do, since clients look for them.
@@ -66,7 +67,12 @@ impl Chain {
 
     /// A signed transaction from its EIP-2718 encoding.
     pub(crate) fn decode(encoded: &[u8]) -> Result<Recovered<TxEnvelope>, SubmitError> {
-        Ok(TxEnvelope::decode_2718_exact(encoded)?.try_into_recovered()?)
+        let transaction = TxEnvelope::decode_2718_exact(encoded)?;
+        // It is nobody's signature, and a dump could not tell it from that of an impersonated sender.
+        if sender_of_impersonated(&transaction).is_some() {
+            return Err(RecoveryError::new().into());
+        }
+        Ok(transaction.try_into_recovered()?)
     }
 
     /// Takes a transaction whose sender is known, as [`Self::submit`] does.

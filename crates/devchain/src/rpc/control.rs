@@ -2,9 +2,9 @@
 //!
 //! Most have the names of anvil, and those of Hardhat and Ganache that tools still use.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use alloy_consensus::{TxEnvelope, transaction::Recovered};
+use alloy_consensus::{Transaction, TxEnvelope, transaction::Recovered};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::TransactionRequest;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use super::{
     error::{invalid, refused},
 };
 use crate::{
-    chain::{Chain, HARDFORK},
+    chain::{At, Chain, HARDFORK},
     faults::Fault,
 };
 
@@ -54,16 +54,17 @@ fn register_mining(methods: &mut Methods) {
             Some(MineOptions::Timestamp(timestamp)) => (Some(timestamp), None),
             Some(MineOptions::Detailed { timestamp, blocks }) => (timestamp, blocks),
         };
+        let blocks = block_count(blocks)?;
         let mut chain = node.chain();
         if let Some(timestamp) = timestamp {
-            chain.clock().set_next(timestamp.to());
+            set_next_timestamp(&mut chain, timestamp)?;
         }
-        mine(&mut chain, blocks, None)?;
+        mine(&mut chain, blocks, None);
         Ok("0x0")
     });
     methods.add("anvil_mine", |node, params| {
         let (blocks, interval_s) = (params.optional_next()?, params.optional_next()?);
-        mine(&mut node.chain(), blocks, interval_s)?;
+        mine(&mut node.chain(), block_count(blocks)?, interval_s);
         Ok(Value::Null)
     });
     methods.alias("anvil_mine", &["hardhat_mine"]);
@@ -92,14 +93,18 @@ fn register_mining(methods: &mut Methods) {
     });
 }
 
-/// Mines a number of blocks, by default one; `interval_s` is the distance of their timestamps.
-fn mine(chain: &mut Chain, blocks: Option<U64>, interval_s: Option<U64>) -> Answer<()> {
-    let blocks: u64 = blocks.map_or(1, |blocks| blocks.to());
-    if blocks > MINE_LIMIT_BLOCKS {
-        return Err(invalid(format!(
+/// How many blocks to mine, by default one.
+fn block_count(blocks: Option<U64>) -> Answer<u64> {
+    match blocks.map_or(1, |blocks| blocks.to()) {
+        blocks @ 0..=MINE_LIMIT_BLOCKS => Ok(blocks),
+        _ => Err(invalid(format!(
             "cannot mine more than {MINE_LIMIT_BLOCKS} blocks at once"
-        )));
+        ))),
     }
+}
+
+/// Mines a number of blocks; `interval_s` is the distance of their timestamps.
+fn mine(chain: &mut Chain, blocks: u64, interval_s: Option<U64>) {
     for number in 0..blocks {
         if let Some(interval_s) = interval_s.filter(|_| number > 0) {
             let timestamp = chain.head().header.timestamp.saturating_add(interval_s.to());
@@ -107,6 +112,17 @@ fn mine(chain: &mut Chain, blocks: Option<U64>, interval_s: Option<U64>) -> Answ
         }
         chain.mine();
     }
+}
+
+/// Sets the timestamp of the next block, which must be later than that of the newest.
+fn set_next_timestamp(chain: &mut Chain, timestamp: U64) -> Answer<()> {
+    let newest = chain.head().header.timestamp;
+    if timestamp.to::<u64>() <= newest {
+        return Err(refused(format!(
+            "timestamp {timestamp} is not after that of the newest block, {newest}"
+        )));
+    }
+    chain.clock().set_next(timestamp.to());
     Ok(())
 }
 
@@ -123,14 +139,7 @@ fn register_time(methods: &mut Methods) {
     methods.alias("evm_setTime", &["anvil_setTime"]);
     methods.add("evm_setNextBlockTimestamp", |node, params| {
         let timestamp: U64 = params.next()?;
-        let mut chain = node.chain();
-        let newest = chain.head().header.timestamp;
-        if timestamp.to::<u64>() <= newest {
-            return Err(refused(format!(
-                "timestamp {timestamp} is not after that of the newest block, {newest}"
-            )));
-        }
-        chain.clock().set_next(timestamp.to());
+        set_next_timestamp(&mut node.chain(), timestamp)?;
         Ok(Value::Null)
     });
     methods.alias("evm_setNextBlockTimestamp", &["anvil_setNextBlockTimestamp"]);
@@ -271,13 +280,18 @@ fn register_ways_back(methods: &mut Methods) {
         let depth: U64 = params.next()?;
         let transactions: Option<Vec<(Replacement, U64)>> = params.optional_next()?;
         let mut chain = node.chain();
-        chain.check_depth(depth.to())?;
+        let ancestor = chain.check_depth(depth.to())?;
+        let mut transactions = transactions.unwrap_or_default();
+        transactions.sort_by_key(|(_, block)| *block);
         let mut branch = vec![Vec::new(); depth.to()];
-        for (transaction, block) in transactions.unwrap_or_default() {
+        let mut nonces = HashMap::new();
+        for (transaction, block) in transactions {
             let block = branch
                 .get_mut(usize::try_from(block).unwrap_or(usize::MAX))
                 .ok_or_else(|| invalid(format!("block {block} is not one of the {depth} new ones")))?;
-            block.push(replacement(&chain, transaction)?);
+            let transaction = replacement(&chain, transaction, At::Block(ancestor), &nonces)?;
+            nonces.insert(transaction.signer(), transaction.nonce().saturating_add(1));
+            block.push(transaction);
         }
         chain.replace(branch)?;
         Ok(Value::Null)
@@ -289,10 +303,20 @@ fn register_ways_back(methods: &mut Methods) {
     });
 }
 
-fn replacement(chain: &Chain, transaction: Replacement) -> Answer<Recovered<TxEnvelope>> {
+/// Signs a transaction if it is not, for a state and with the nonces after others of the branch.
+fn replacement(
+    chain: &Chain,
+    transaction: Replacement,
+    ancestor: At,
+    nonces: &HashMap<Address, u64>,
+) -> Answer<Recovered<TxEnvelope>> {
     match transaction {
         Replacement::Signed(encoded) => Ok(Chain::decode(&encoded)?),
-        Replacement::Unsigned(request) => Ok(chain.sign(*request)?),
+        Replacement::Unsigned(mut request) => {
+            let next = nonces.get(&chain.sender(&request)?).copied();
+            request.nonce = request.nonce.or(next);
+            Ok(chain.sign(*request, ancestor)?)
+        }
     }
 }
 

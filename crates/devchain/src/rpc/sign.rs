@@ -14,7 +14,7 @@ use super::{
     error::{invalid, refused},
     format,
 };
-use crate::typed_data_v1;
+use crate::{chain::At, typed_data_v1};
 
 pub(super) fn register(methods: &mut Methods) {
     methods.add("eth_accounts", |node, _| Ok(node.chain().signers().addresses()));
@@ -29,7 +29,9 @@ pub(super) fn register(methods: &mut Methods) {
     });
     methods.add("eth_signTransaction", |node, params| {
         let request: TransactionRequest = params.next()?;
-        Ok(Bytes::from(node.chain().sign(request)?.encoded_2718()))
+        Ok(Bytes::from(
+            node.chain().sign(request, At::Pending)?.encoded_2718(),
+        ))
     });
     methods.add("eth_fillTransaction", |node, params| {
         let request: TransactionRequest = params.next()?;

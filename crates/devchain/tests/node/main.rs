@@ -2,11 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "the functions that tests share are tests, too")]
 
+mod accounts;
 mod blocks;
 mod calls;
+mod control;
+mod dump;
+mod impersonation;
 mod logs;
+mod misbehaviour;
+mod options;
+mod pool;
 mod reorganise;
 mod server;
+mod socket;
+mod subscriptions;
 mod transactions;
 
 use std::time::Duration;
@@ -17,6 +26,7 @@ use alloy_provider::{Provider, ProviderBuilder};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use microraiden_devchain::{Config, DevChain, Mining};
+use serde_json::{Value, json};
 
 /// A node that mines as soon as a transaction arrives.
 async fn start() -> DevChain {
@@ -83,6 +93,31 @@ async fn send(client: &impl Provider, request: TransactionRequest) -> Transactio
         .get_receipt()
         .await
         .unwrap()
+}
+
+/// What the node answers to a request as it stands.
+async fn ask(client: &impl Provider, method: &'static str, params: Value) -> Value {
+    client.raw_request(method.into(), params).await.unwrap()
+}
+
+/// The receipt of a transaction that the node signs, sends and mines at once.
+///
+/// Unlike [`send`] it does not depend on blocks whose numbers grow, so that it works after ways back, too.
+async fn execute(client: &impl Provider, request: TransactionRequest) -> TransactionReceipt {
+    let hash = ask(client, "eth_sendTransaction", json!([request])).await;
+    let receipt = ask(client, "eth_getTransactionReceipt", json!([hash])).await;
+    serde_json::from_value(receipt).unwrap()
+}
+
+/// The code and text of the error with which the node refuses a request.
+async fn refusal(client: &impl Provider, method: &'static str, params: Value) -> (i64, String) {
+    let asked = format!("{method} {params}");
+    let error = client
+        .raw_request::<_, Value>(method.into(), params)
+        .await
+        .expect_err(&asked);
+    let error = error.as_error_resp().unwrap();
+    (error.code, error.message.to_string())
 }
 
 /// Init code that deploys `runtime`: copies it to memory and returns it.

@@ -168,7 +168,7 @@ async fn a_preflight_request_is_granted() {
 }
 
 /// Sends a request as it stands on a connection of its own; the whole response.
-async fn exchange(address: SocketAddr, request: String) -> String {
+pub(crate) async fn exchange(address: SocketAddr, request: String) -> String {
     let exchange = move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();

@@ -7,8 +7,9 @@ use alloy_primitives::{Address, TxKind, U256};
 use alloy_provider::Provider;
 use alloy_signer_local::PrivateKeySigner;
 use microraiden_devchain::DevChain;
+use serde_json::json;
 
-use crate::{client, send, signer, start, start_manual, transfer};
+use crate::{ask, client, send, signer, start, start_manual, transfer};
 
 const GWEI: u128 = 1_000_000_000;
 const STRANGER: Address = Address::repeat_byte(0x77);
@@ -273,4 +274,22 @@ async fn one_that_pays_less_than_the_base_fee_waits_and_holds_up_the_next() {
     node.mine(2);
     node.mine(1);
     assert_eq!(client.get_transaction_count(signer.address()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_is_sent_waits_for_its_block_if_asked_to() {
+    let node = start().await;
+    let client = client(&node, 0);
+    let request =
+        json!({ "from": node.accounts()[1].address, "to": Address::repeat_byte(0xbe), "value": "0x1" });
+    let receipt = ask(&client, "eth_sendTransactionSync", json!([request])).await;
+    assert_eq!(
+        (&receipt["status"], &receipt["blockNumber"]),
+        (&json!("0x1"), &json!("0x1"))
+    );
+    ask(&client, "evm_setAutomine", json!([false])).await;
+    let (code, message) = crate::refusal(&client, "eth_sendTransactionSync", json!([request, "0x32"])).await;
+    assert_eq!(code, 4);
+    assert!(message.contains("not in a block yet"), "{message}");
+    assert_eq!(ask(&client, "txpool_status", json!([])).await["pending"], "0x1");
 }
