@@ -15,6 +15,7 @@ const ALLOWED: &[&str] = &[
     "ISC",
     "MIT",
     "Unicode-3.0",
+    "Unlicense",
     "Zlib",
 ];
 

@@ -65,6 +65,11 @@ pub(crate) struct AccessListAnswer {
 }
 
 impl Oracle<'_> {
+    /// The gas limit of a call: what it asks for, but no more than its block has.
+    fn gas_limit(&self, request: &TransactionRequest) -> u64 {
+        request.gas.unwrap_or(u64::MAX).min(self.context.gas_limit)
+    }
+
     fn run(
         &mut self,
         request: &TransactionRequest,
@@ -94,8 +99,9 @@ impl Chain {
         at: At,
         overrides: &Overrides,
     ) -> Result<Bytes, CallError> {
-        let limit = self.call_gas(request);
-        succeeded(self.oracle(at, overrides)?.run(request, limit)?.result)
+        let mut oracle = self.oracle(at, overrides)?;
+        let limit = oracle.gas_limit(request);
+        succeeded(oracle.run(request, limit)?.result)
     }
 
     /// The least gas limit with which a transaction succeeds.
@@ -106,7 +112,7 @@ impl Chain {
         overrides: &Overrides,
     ) -> Result<u64, CallError> {
         let mut oracle = self.oracle(at, overrides)?;
-        let limit = self.call_gas(request);
+        let limit = oracle.gas_limit(request);
         let result = oracle.run(request, limit)?.result;
         let spent = result.gas().total_gas_spent();
         let used = result.tx_gas_used();
@@ -142,7 +148,7 @@ impl Chain {
         at: At,
     ) -> Result<AccessListAnswer, CallError> {
         let mut oracle = self.oracle(at, &Overrides::default())?;
-        let limit = self.call_gas(request);
+        let limit = oracle.gas_limit(request);
         let sender = request.from.unwrap_or_default();
         let target = match request.to {
             Some(TxKind::Call(to)) => to,
@@ -172,11 +178,6 @@ impl Chain {
             gas_used: result.tx_gas_used(),
             error: succeeded(result).err(),
         })
-    }
-
-    /// The gas limit of a call: what it asks for, but no more than a block has.
-    fn call_gas(&self, request: &TransactionRequest) -> u64 {
-        request.gas.unwrap_or(u64::MAX).min(self.block_gas_limit)
     }
 
     fn oracle(&self, at: At, overrides: &Overrides) -> Result<Oracle<'_>, CallError> {

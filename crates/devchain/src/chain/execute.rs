@@ -65,7 +65,9 @@ impl From<&BlockContext> for BlockEnv {
 pub(crate) enum Purpose {
     /// It enters a block: its sender must be an account without code, as EIP-3607 says.
     Include,
-    /// It is only asked about, or its sender is impersonated: contracts can be its sender, too.
+    /// It enters a block, but its sender is impersonated: contracts can be its sender, too.
+    Impersonate,
+    /// It is only asked about: contracts can be its sender, and it is free whatever the base fee is.
     Ask,
 }
 
@@ -73,7 +75,7 @@ impl Purpose {
     /// That of a transaction on its way into a block.
     pub(crate) fn of(transaction: &Recovered<TxEnvelope>) -> Self {
         if is_impersonated(transaction) {
-            Self::Ask
+            Self::Impersonate
         } else {
             Self::Include
         }
@@ -89,7 +91,8 @@ pub(crate) fn transact<DB: Database<Error = Infallible>>(
     purpose: Purpose,
 ) -> Result<ResultAndState, InvalidTransaction> {
     let mut cfg = CfgEnv::new_with_spec(HARDFORK).with_chain_id(chain_id);
-    cfg.disable_eip3607 = purpose == Purpose::Ask;
+    cfg.disable_eip3607 = purpose != Purpose::Include;
+    cfg.disable_base_fee = purpose == Purpose::Ask;
     let evm_context: Context<BlockEnv, TxEnv, CfgEnv, DB, Journal<DB>, ()> = Context::new(database, HARDFORK);
     let mut evm = evm_context
         .with_block(BlockEnv::from(context))

@@ -16,7 +16,7 @@ mod state;
 mod submit;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -71,7 +71,9 @@ pub(crate) struct Chain {
     /// For each block the state after it, and after the changes by hand that followed it.
     marks: Vec<Mark>,
     block_numbers: HashMap<B256, u64>,
-    transactions: HashMap<B256, (u64, usize)>,
+    /// The block and the index there of each transaction. It has more than one place if its sender's nonce was set back by
+    /// hand and it came again.
+    transactions: HashMap<B256, Vec<(u64, usize)>>,
     state: State,
     pool: Pool,
     clock: Clock,
@@ -219,9 +221,9 @@ impl Chain {
             .and_then(|number| self.block(*number))
     }
 
-    /// The block with a mined transaction, and its index there.
+    /// The newest block with a mined transaction, and its index there.
     pub(crate) fn mined(&self, transaction: &B256) -> Option<(&Block, usize)> {
-        let (number, index) = self.transactions.get(transaction)?;
+        let (number, index) = self.transactions.get(transaction)?.last()?;
         Some((self.block(*number)?, *index))
     }
 
@@ -342,7 +344,9 @@ impl Chain {
         self.block_numbers.insert(block.hash(), number);
         for (index, executed) in block.transactions.iter().enumerate() {
             self.transactions
-                .insert(*executed.transaction.hash(), (number, index));
+                .entry(*executed.transaction.hash())
+                .or_default()
+                .push((number, index));
         }
         self.blocks.push(Arc::new(block));
         self.marks.push(mark);
@@ -358,7 +362,12 @@ impl Chain {
         self.marks.pop();
         self.block_numbers.remove(&block.hash());
         for executed in &block.transactions {
-            self.transactions.remove(executed.transaction.hash());
+            if let Entry::Occupied(mut places) = self.transactions.entry(*executed.transaction.hash()) {
+                places.get_mut().pop();
+                if places.get().is_empty() {
+                    places.remove();
+                }
+            }
         }
         self.news.block_dropped(block.clone());
         Some(block)

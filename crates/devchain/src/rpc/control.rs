@@ -255,6 +255,14 @@ fn register_blocks(methods: &mut Methods) {
     });
 }
 
+/// What `anvil_reorg` is given: an array from most, an object from alloy.
+#[derive(Deserialize)]
+struct Reorganisation {
+    depth: U64,
+    #[serde(default)]
+    tx_block_pairs: Vec<(Replacement, U64)>,
+}
+
 /// A transaction for a block that takes a dropped one's place.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -276,12 +284,13 @@ fn register_ways_back(methods: &mut Methods) {
         node.chain().rollback(depth.map_or(1, |depth| depth.to()))?;
         Ok(Value::Null)
     });
-    methods.add("anvil_reorg", |node, params| {
-        let depth: U64 = params.next()?;
-        let transactions: Option<Vec<(Replacement, U64)>> = params.optional_next()?;
+    methods.add_whole("anvil_reorg", |node, params: Reorganisation| {
+        let Reorganisation {
+            depth,
+            tx_block_pairs: mut transactions,
+        } = params;
         let mut chain = node.chain();
         let ancestor = chain.check_depth(depth.to())?;
-        let mut transactions = transactions.unwrap_or_default();
         transactions.sort_by_key(|(_, block)| *block);
         let mut branch = vec![Vec::new(); depth.to()];
         let mut nonces = HashMap::new();

@@ -19,7 +19,7 @@ use jsonrpsee::{
     RpcModule,
     types::{ErrorObjectOwned, Params, params::ParamsSequence},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::faulty::{Faulty, Lost, mark};
 use self::logs::Filters;
@@ -80,6 +80,19 @@ impl Methods {
         self.0
             .register_method(name, move |params: Params<'_>, node: &Node, _| {
                 method(node, &mut params.sequence())
+            })
+            .expect("the names of the methods differ");
+    }
+
+    /// Adds a method whose parameters are one value, an array or an object.
+    fn add_whole<P: DeserializeOwned, T: Serialize + Clone + 'static>(
+        &mut self,
+        name: &'static str,
+        method: impl Fn(&Node, P) -> Answer<T> + Send + Sync + 'static,
+    ) {
+        self.0
+            .register_method(name, move |params: Params<'_>, node: &Node, _| {
+                method(node, params.parse()?)
             })
             .expect("the names of the methods differ");
     }

@@ -146,9 +146,13 @@ pub(super) async fn blocks_can_be_replaced(bench: &Bench) {
     let kept = client.get_block(BlockId::latest()).await.unwrap().unwrap().header;
     let receipt = bench.set(probe, 2).await;
     client.anvil_mine(Some(1), None).await.unwrap();
+    // As `anvil_reorg` of alloy's provider puts it.
     bench
         .node
-        .control("anvil_reorg", serde_json::json!([2, []]))
+        .control(
+            "anvil_reorg",
+            serde_json::json!({ "depth": 2, "tx_block_pairs": [] }),
+        )
         .await;
     let number = client.get_block_number().await.unwrap();
     assert_eq!(number, kept.number + 2);
