@@ -18,7 +18,7 @@ with npm, Python 3.10 or newer with venv, and a network only to fetch what is no
 Usage: cargo xtask test [--full] [--timings]
 
 Options:
-  --full     also the long tests, which are marked as ignored
+  --full     also the long tests, which are marked as ignored, and the whole system on anvil
   --timings  print the seconds of each command besides the minutes of each part
 
 Examples:

@@ -100,7 +100,12 @@ fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
         &[]
     };
     run.tests(&workspace("test", options.iter().copied()))?;
-    run.tests(&workspace("test", SCHEDULES))
+    run.tests(&workspace("test", SCHEDULES))?;
+    if run.full {
+        let on_anvil = workspace("test", ["--test=wire", "--test=closing"]);
+        run.tests(&on_anvil.with("MICRORAIDEN_TEST_NODE", "anvil"))?;
+    }
+    Ok(())
 }
 
 fn cargo<const N: usize>(arguments: [&str; N]) -> Program {
