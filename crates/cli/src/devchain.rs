@@ -39,7 +39,7 @@ pub(crate) async fn run(args: DevchainArgs) -> Result<(), Failure> {
     let description = describe(&chain, &args);
     if let Some(file) = &args.config_out {
         let text = format!("{description:#}\n");
-        std::fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        replace(file, &text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     if wants_json(args.json) {
         println!("{description}");
@@ -91,7 +91,7 @@ fn save(chain: &DevChain, args: &StateArgs) -> Result<(), Failure> {
     }
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all; only its owner may read it.
 fn replace(file: &Path, content: &str) -> std::io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut new = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
