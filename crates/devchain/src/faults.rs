@@ -6,9 +6,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// What begins the names of the methods that never fail: those that put an end to faults.
 const ALWAYS_RIGHT: &str = "devchain_";
+/// The methods that answer with the chain id.
+const OF_CHAIN_ID: [&str; 2] = ["eth_chainId", "net_version"];
 
 /// One way to misbehave.
 ///
@@ -30,7 +33,7 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultKind {
-    /// It is carried out and answered later by so many milliseconds.
+    /// It is carried out and answered later by so many milliseconds, also if its client does not wait for the answer.
     DelayMs(u64),
     /// It is not carried out and never answered. Over HTTP the connection is closed; over WebSocket the rest goes on.
     Drop,
@@ -47,7 +50,11 @@ pub enum FaultKind {
 
 /// The faults of a node, in the order in which they were given; the first that hits a request decides.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Vec<Fault>>);
+pub(crate) struct Faults {
+    faults: Mutex<Vec<Fault>>,
+    /// Whether the node stops, and nothing is to be delayed any longer.
+    ended: watch::Sender<bool>,
+}
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +62,12 @@ pub(crate) enum Fate {
     Answer,
     Late(Duration),
     Lost,
-    Refused { code: i32, message: String },
+    Refused {
+        code: i32,
+        message: String,
+    },
+    /// It is answered with this chain id.
+    OtherChain(u64),
 }
 
 impl Faults {
@@ -64,33 +76,15 @@ impl Faults {
         *self.lock() = faults;
     }
 
-    /// What becomes of a request for this method.
+    /// What becomes of a request for this method. A fault is over after its last time.
     pub(crate) fn fate(&self, method: &str) -> Fate {
         if method.starts_with(ALWAYS_RIGHT) {
             return Fate::Answer;
         }
-        match self.strike(method, |kind| !matches!(kind, FaultKind::ChainId(_))) {
-            Some(FaultKind::DelayMs(milliseconds)) => Fate::Late(Duration::from_millis(milliseconds)),
-            Some(FaultKind::Drop) => Fate::Lost,
-            Some(FaultKind::Refuse { code, message }) => Fate::Refused { code, message },
-            Some(FaultKind::ChainId(_)) | None => Fate::Answer,
-        }
-    }
-
-    /// The chain id that this method shall give instead of the right one.
-    pub(crate) fn chain_id(&self, method: &str) -> Option<u64> {
-        match self.strike(method, |kind| matches!(kind, FaultKind::ChainId(_)))? {
-            FaultKind::ChainId(chain_id) => Some(chain_id),
-            _ => None,
-        }
-    }
-
-    /// The first fault of a kind that hits a method, which is over after its last time.
-    fn strike(&self, method: &str, is_meant: impl Fn(&FaultKind) -> bool) -> Option<FaultKind> {
         let mut faults = self.lock();
-        let index = faults
-            .iter()
-            .position(|fault| is_meant(&fault.kind) && fault.hits(method))?;
+        let Some(index) = faults.iter().position(|fault| fault.hits(method)) else {
+            return Fate::Answer;
+        };
         let fault = &mut faults[index];
         let kind = fault.kind.clone();
         if let Some(times) = &mut fault.times {
@@ -99,11 +93,28 @@ impl Faults {
                 faults.remove(index);
             }
         }
-        Some(kind)
+        match kind {
+            FaultKind::DelayMs(milliseconds) => Fate::Late(Duration::from_millis(milliseconds)),
+            FaultKind::Drop => Fate::Lost,
+            FaultKind::Refuse { code, message } => Fate::Refused { code, message },
+            FaultKind::ChainId(chain_id) => Fate::OtherChain(chain_id),
+        }
+    }
+
+    /// Waits for so long, but not if the node stops.
+    pub(crate) async fn delay(&self, by: Duration) {
+        let mut ended = self.ended.subscribe();
+        // Either way it is over.
+        let _ = tokio::time::timeout(by, ended.wait_for(|ended| *ended)).await;
+    }
+
+    /// Ends all delays for good.
+    pub(crate) fn end(&self) {
+        self.ended.send_replace(true);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,6 +124,10 @@ impl Fault {
             Some(beginning) => method.starts_with(beginning),
             None => method == pattern,
         };
-        self.times != Some(0) && (self.methods.is_empty() || self.methods.iter().any(is_named))
+        let is_possible = match self.kind {
+            FaultKind::ChainId(_) => OF_CHAIN_ID.contains(&method),
+            _ => true,
+        };
+        is_possible && self.times != Some(0) && (self.methods.is_empty() || self.methods.iter().any(is_named))
     }
 }

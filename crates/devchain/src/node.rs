@@ -10,10 +10,16 @@ use std::{
 };
 
 use alloy_primitives::{Address, U256};
-use http::HeaderValue;
+use http::{
+    HeaderValue, Uri,
+    header::{ORIGIN, UPGRADE},
+};
 use jsonrpsee::{
     core::traits::IdProvider,
-    server::{HttpResponse, Server, ServerConfig, ServerHandle, middleware::rpc::RpcServiceBuilder},
+    server::{
+        HttpBody, HttpRequest, HttpResponse, Server, ServerConfig, ServerHandle,
+        middleware::rpc::RpcServiceBuilder,
+    },
     types::SubscriptionId,
 };
 use tokio::task::JoinHandle;
@@ -95,12 +101,13 @@ impl DevChain {
             .set_id_provider(HexIds::default())
             .build();
         let for_calls = faults.clone();
+        let for_sockets = config.cors.clone();
         let server = Server::builder()
             .set_config(server_config)
             .set_http_middleware(
                 ServiceBuilder::new()
                     .option_layer(cors(&config.cors)?)
-                    .map_request(rpc::mark)
+                    .map_request(move |request| rpc::mark(without_foreign_sockets(&for_sockets, request)))
                     .map_result(close_if_lost),
             )
             .set_rpc_middleware(
@@ -213,6 +220,7 @@ impl DevChain {
 impl Drop for DevChain {
     fn drop(&mut self) {
         self.miner.abort();
+        self.faults.end();
         // It fails only if the server has already stopped.
         let _ = self.server.stop();
     }
@@ -257,14 +265,39 @@ fn cors(cors: &Cors) -> Result<Option<CorsLayer>, StartError> {
     match cors {
         Cors::Any => Ok(Some(CorsLayer::permissive())),
         Cors::Only(origin) => {
-            let wrong = |_| StartError::Origin {
+            let wrong = || StartError::Origin {
                 origin: origin.clone(),
             };
-            let origin: HeaderValue = origin.parse().map_err(wrong)?;
-            Ok(Some(CorsLayer::permissive().allow_origin(origin)))
+            let header: HeaderValue = origin.parse().map_err(|_| wrong())?;
+            if !is_origin(origin) {
+                return Err(wrong());
+            }
+            Ok(Some(CorsLayer::permissive().allow_origin(header)))
         }
         Cors::Off => Ok(None),
     }
+}
+
+/// Hides that a page asks for a WebSocket if it may not: browsers hold back the answers to its requests, but not this.
+fn without_foreign_sockets(cors: &Cors, mut request: HttpRequest<HttpBody>) -> HttpRequest<HttpBody> {
+    let is_allowed = match (cors, request.headers().get(ORIGIN)) {
+        (Cors::Any, _) | (_, None) => true,
+        (Cors::Only(allowed), Some(origin)) => origin == allowed,
+        (Cors::Off, Some(_)) => false,
+    };
+    if !is_allowed {
+        request.headers_mut().remove(UPGRADE);
+    }
+    request
+}
+
+/// Whether a browser can send this as the origin of a page: a scheme and a host, and nothing after them.
+fn is_origin(text: &str) -> bool {
+    text.parse::<Uri>()
+        .is_ok_and(|uri| match (uri.scheme_str(), uri.authority()) {
+            (Some(scheme), Some(host)) => text == format!("{scheme}://{host}"),
+            _ => false,
+        })
 }
 
 /// Turns an answer that shall never come into an error, for which the server closes the connection.

@@ -44,8 +44,8 @@ pub enum LoadError {
         /// The chain id of this node.
         expected: u64,
     },
-    /// A block does not follow its parent.
-    #[error("the state is damaged: block {number} does not follow the one before it")]
+    /// A block does not follow its parent, or is not what it was.
+    #[error("the state is damaged: block {number} or the one before it is not what it was")]
     Block {
         /// The number of the place where it stands.
         number: u64,
@@ -80,6 +80,8 @@ struct Dump {
     reorganisations: u64,
     state: StateDump,
     blocks: Vec<BlockDump>,
+    /// The hash of the newest block; each other one is in the header of the block after it.
+    head: B256,
     /// In the order in which they arrived.
     waiting: Vec<Bytes>,
 }
@@ -119,6 +121,7 @@ impl Chain {
                 .zip(&self.marks)
                 .map(|(block, mark)| BlockDump::new(block, *mark))
                 .collect(),
+            head: self.head().hash(),
             waiting: self
                 .pool
                 .in_order()
@@ -151,8 +154,13 @@ impl Chain {
             }
             blocks.push((block, mark));
         }
-        if blocks.is_empty() {
+        let Some((head, _)) = blocks.last() else {
             return Err(LoadError::NoBlocks);
+        };
+        if head.hash() != dump.head {
+            return Err(LoadError::Block {
+                number: head.header.number,
+            });
         }
         let mut pool = Pool::default();
         for waiting in dump.waiting {

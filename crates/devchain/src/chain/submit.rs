@@ -8,12 +8,13 @@ use alloy_consensus::{
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
-    context_interface::cfg::gas::calculate_initial_tx_gas_for_tx, primitives::eip3860::MAX_INITCODE_SIZE,
+    bytecode::eip7702::EIP7702_MAGIC_BYTES, context_interface::cfg::gas::calculate_initial_tx_gas_for_tx,
+    primitives::eip3860::MAX_INITCODE_SIZE,
 };
 
 use super::{
     At, Chain,
-    execute::{self, HARDFORK},
+    execute::{self, HARDFORK, Purpose},
     pool::PoolRefusal,
     signers::sender_of_impersonated,
 };
@@ -41,6 +42,8 @@ pub(crate) enum SubmitError {
     NonceTooLow { next: u64, nonce: u64 },
     #[error("insufficient funds for gas * price + value: address {sender} have {have} want {want}")]
     InsufficientFunds { sender: Address, have: U256, want: U256 },
+    #[error("sender not an eoa: address {sender}")]
+    HasCode { sender: Address },
     #[error("already known")]
     AlreadyKnown,
     #[error("replacement transaction underpriced")]
@@ -121,10 +124,19 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether an account has no code of its own, as EIP-3607 asks of senders.
+    fn is_without_code(&self, address: Address) -> bool {
+        let code = self.state.code(address, self.state.mark().version);
+        code.is_empty() || code.starts_with(EIP7702_MAGIC_BYTES)
+    }
+
     /// The checks against the sender's account.
     fn check_account(&self, transaction: &Recovered<TxEnvelope>) -> Result<(), SubmitError> {
         let sender = transaction.signer();
         let account = self.account(sender, At::Pending);
+        if Purpose::of(transaction) == Purpose::Include && !self.is_without_code(sender) {
+            return Err(SubmitError::HasCode { sender });
+        }
         if transaction.nonce() < account.nonce {
             return Err(SubmitError::NonceTooLow {
                 next: account.nonce,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use alloy_rpc_types_eth::{AccessListResult, TransactionRequest};
-use jsonrpsee::types::params::ParamsSequence;
+use jsonrpsee::{Extensions, types::params::ParamsSequence};
 use serde_json::{Value, json};
 
-use super::{Answer, Methods, Node, format};
+use super::{Answer, Methods, Node, faulty::OtherChain, format};
 use crate::chain::{At, Block, Chain, Overrides};
 
 const CLIENT_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -19,13 +19,13 @@ pub(super) fn register(methods: &mut Methods) {
         let data: Bytes = params.next()?;
         Ok(keccak256(data))
     });
-    methods.add("net_version", |node, _| {
-        Ok(chain_id(node, "net_version").to_string())
+    methods.add_faulty("net_version", |node, extensions| {
+        Ok(chain_id(node, extensions).to_string())
     });
     methods.add("net_listening", |_, _| Ok(true));
     methods.add("net_peerCount", |_, _| Ok(U64::ZERO));
-    methods.add("eth_chainId", |node, _| {
-        Ok(U64::from(chain_id(node, "eth_chainId")))
+    methods.add_faulty("eth_chainId", |node, extensions| {
+        Ok(U64::from(chain_id(node, extensions)))
     });
     methods.add("eth_syncing", |_, _| Ok(false));
     methods.add("eth_coinbase", |node, _| Ok(node.chain().coinbase()));
@@ -36,9 +36,11 @@ pub(super) fn register(methods: &mut Methods) {
 }
 
 /// The chain id, unless a fault gives another.
-fn chain_id(node: &Node, method: &str) -> u64 {
-    let faulty = node.faults.chain_id(method);
-    faulty.unwrap_or_else(|| node.chain().chain_id())
+fn chain_id(node: &Node, extensions: &Extensions) -> u64 {
+    match extensions.get() {
+        Some(OtherChain(chain_id)) => *chain_id,
+        None => node.chain().chain_id(),
+    }
 }
 
 fn register_state(methods: &mut Methods) {

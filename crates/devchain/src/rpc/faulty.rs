@@ -1,9 +1,6 @@
 //! Faults between the connection and the methods.
 
-use std::{
-    future::{Future, pending},
-    sync::Arc,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use jsonrpsee::{
     Extensions,
@@ -16,6 +13,7 @@ use jsonrpsee::{
     types::{ErrorCode, ErrorObjectOwned, Id},
 };
 
+use super::subscribe::SUBSCRIBE;
 use crate::faults::{Fate, Faults};
 
 /// Marks requests that came in a connection which can be closed for them alone.
@@ -25,6 +23,10 @@ struct OverHttp;
 /// Marks answers in whose place the connection is to be closed.
 #[derive(Clone, Copy)]
 pub(crate) struct Lost;
+
+/// The chain id that a request is to be answered with.
+#[derive(Clone, Copy)]
+pub(super) struct OtherChain(pub(super) u64);
 
 /// Marks a request if it came over plain HTTP.
 pub(crate) fn mark<B>(mut request: HttpRequest<B>) -> HttpRequest<B> {
@@ -62,18 +64,28 @@ where
     type NotificationResponse = MethodResponse;
     type BatchResponse = MethodResponse;
 
-    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+    fn call<'a>(&self, mut request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let Self { inner, faults } = self.clone();
         async move {
             match faults.fate(&request.method) {
                 Fate::Answer => inner.call(request).await,
-                Fate::Late(by) => {
-                    tokio::time::sleep(by).await;
+                // The answer to this one leaves by itself, so that it can only be carried out later.
+                Fate::Late(by) if request.method == SUBSCRIBE => {
+                    faults.delay(by).await;
                     inner.call(request).await
                 }
-                Fate::Lost => lost(request.extensions).await,
+                Fate::Late(by) => {
+                    let answer = inner.call(request).await;
+                    faults.delay(by).await;
+                    answer
+                }
+                Fate::Lost => lost(request.extensions),
                 Fate::Refused { code, message } => MethodResponse::error(request.id, refusal(code, message))
                     .with_extensions(request.extensions),
+                Fate::OtherChain(chain_id) => {
+                    request.extensions.insert(OtherChain(chain_id));
+                    inner.call(request).await
+                }
             }
         }
     }
@@ -82,25 +94,33 @@ where
         let Self { inner, faults } = self.clone();
         async move {
             let mut entries = Vec::new();
+            let mut late = Duration::ZERO;
             for entry in requests {
-                let fate = match &entry {
-                    Ok(BatchEntry::Call(request)) => faults.fate(&request.method),
-                    _ => Fate::Answer,
+                let Ok(BatchEntry::Call(mut request)) = entry else {
+                    entries.push(entry);
+                    continue;
                 };
-                match (fate, entry) {
-                    (Fate::Lost, Ok(entry)) => return lost(entry.into_extensions()).await,
-                    (Fate::Refused { code, message }, Ok(BatchEntry::Call(request))) => {
-                        entries.push(Err(BatchEntryErr::new(request.id, refusal(code, message))));
+                entries.push(match faults.fate(&request.method) {
+                    Fate::Lost => return lost(request.extensions),
+                    Fate::Refused { code, message } => {
+                        Err(BatchEntryErr::new(request.id, refusal(code, message)))
                     }
-                    (fate, entry) => {
-                        if let Fate::Late(by) = fate {
-                            tokio::time::sleep(by).await;
-                        }
-                        entries.push(entry);
+                    Fate::OtherChain(chain_id) => {
+                        request.extensions.insert(OtherChain(chain_id));
+                        Ok(BatchEntry::Call(request))
                     }
-                }
+                    Fate::Late(by) => {
+                        late = late.saturating_add(by);
+                        Ok(BatchEntry::Call(request))
+                    }
+                    Fate::Answer => Ok(BatchEntry::Call(request)),
+                });
             }
-            inner.batch(Batch::from(entries)).await
+            let answer = inner.batch(Batch::from(entries)).await;
+            if !late.is_zero() {
+                faults.delay(late).await;
+            }
+            answer
         }
     }
 
@@ -113,9 +133,10 @@ where
 }
 
 /// The answer to a request that is not answered.
-async fn lost(mut extensions: Extensions) -> MethodResponse {
+fn lost(mut extensions: Extensions) -> MethodResponse {
     if extensions.get::<OverHttp>().is_none() {
-        return pending().await;
+        // Over WebSocket nothing is sent for a notification.
+        return MethodResponse::notification();
     }
     extensions.insert(Lost);
     MethodResponse::error(Id::Null, ErrorCode::InternalError).with_extensions(extensions)

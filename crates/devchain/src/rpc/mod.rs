@@ -16,7 +16,7 @@ mod wait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jsonrpsee::{
-    RpcModule,
+    Extensions, RpcModule,
     types::{ErrorObjectOwned, Params, params::ParamsSequence},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -81,6 +81,17 @@ impl Methods {
             .register_method(name, move |params: Params<'_>, node: &Node, _| {
                 method(node, &mut params.sequence())
             })
+            .expect("the names of the methods differ");
+    }
+
+    /// Adds a method without parameters that learns what else is known of its request.
+    fn add_faulty<T: Serialize + Clone + 'static>(
+        &mut self,
+        name: &'static str,
+        method: impl Fn(&Node, &Extensions) -> Answer<T> + Send + Sync + 'static,
+    ) {
+        self.0
+            .register_method(name, move |_, node: &Node, extensions| method(node, extensions))
             .expect("the names of the methods differ");
     }
 

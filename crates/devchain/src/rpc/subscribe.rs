@@ -16,11 +16,14 @@ use super::{
     reader::{Reader, Subject},
 };
 
+/// The method that opens a subscription.
+pub(super) const SUBSCRIBE: &str = "eth_subscribe";
+
 pub(super) fn register(methods: &mut Methods) {
     methods
         .0
         .register_subscription(
-            "eth_subscribe",
+            SUBSCRIBE,
             "eth_subscription",
             "eth_unsubscribe",
             |params, pending, node, _| {

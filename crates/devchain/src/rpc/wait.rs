@@ -47,8 +47,11 @@ async fn receipt(node: &Arc<Node>, hash: B256, patience_ms: Option<U64>) -> Answ
             }
         }
     };
-    let found = tokio::time::timeout(patience.min(LONGEST), mined).await;
-    found.ok().flatten().ok_or_else(|| {
+    let found = tokio::select! {
+        found = mined => found,
+        () = node.faults.delay(patience.min(LONGEST)) => None,
+    };
+    found.ok_or_else(|| {
         let message = "the transaction was taken but is not in a block yet";
         ErrorObjectOwned::owned(NOT_YET, message, Some(hash))
     })

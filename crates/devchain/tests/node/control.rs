@@ -335,6 +335,28 @@ async fn the_time_of_the_next_block_is_exact_and_never_in_the_past() {
 }
 
 #[tokio::test]
+async fn time_goes_back_with_a_snapshot() {
+    let node = start().await;
+    let client = client(&node, 0);
+    node.mine(1);
+    let [before] = timestamps(&client, 1).await[..] else {
+        panic!()
+    };
+    let snapshot = node.snapshot();
+    ask(&client, "evm_increaseTime", json!([100_000])).await;
+    node.mine(1);
+    ask(&client, "evm_setNextBlockTimestamp", json!([before + 200_000])).await;
+    ask(&client, "anvil_setBlockTimestampInterval", json!([500])).await;
+    assert!(node.revert(snapshot));
+    node.mine(2);
+    let last = timestamps(&client, 2).await;
+    assert!(
+        before < last[0] && last[0] < last[1] && last[1] < before + 60,
+        "{last:?}"
+    );
+}
+
+#[tokio::test]
 async fn blocks_can_be_a_fixed_time_apart() {
     let node = start().await;
     let client = client(&node, 0);

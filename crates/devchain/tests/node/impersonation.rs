@@ -194,3 +194,29 @@ async fn a_signature_that_only_names_its_sender_is_refused_when_it_comes_from_ou
         (0, U256::ZERO)
     );
 }
+
+#[tokio::test]
+async fn an_account_with_code_sends_only_if_it_is_impersonated() {
+    let node = start().await;
+    let client = client(&node, 0);
+    let sender = ACCOUNTS[1].address;
+    let request = json!([{ "from": sender, "to": PAYEE, "value": "0x5" }]);
+    let raw = ask(&client, "eth_signTransaction", request.clone()).await;
+    ask(&client, "anvil_setCode", json!([sender, "0x00"])).await;
+    for (method, params) in [
+        ("eth_sendTransaction", request.clone()),
+        ("eth_sendRawTransaction", json!([raw])),
+    ] {
+        let (code, message) = refusal(&client, method, params).await;
+        assert_eq!(code, -32000);
+        assert_eq!(message, format!("sender not an eoa: address {sender}"));
+    }
+    assert_eq!(node.block_number(), 0);
+    ask(&client, "eth_sendUnsignedTransaction", request.clone()).await;
+    assert_eq!(client.get_balance(PAYEE).await.unwrap(), U256::from(5));
+    // A delegation (EIP-7702) is no code of its own.
+    let delegation = Bytes::from([&[0xef, 0x01, 0x00][..], PAYEE.as_slice()].concat());
+    ask(&client, "anvil_setCode", json!([sender, delegation])).await;
+    ask(&client, "eth_sendTransaction", request).await;
+    assert_eq!(client.get_balance(PAYEE).await.unwrap(), U256::from(10));
+}

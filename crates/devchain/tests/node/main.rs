@@ -7,6 +7,7 @@ mod blocks;
 mod calls;
 mod control;
 mod dump;
+mod history;
 mod impersonation;
 mod logs;
 mod misbehaviour;

@@ -162,28 +162,245 @@ async fn faults_that_make_no_sense_are_refused_and_the_old_ones_stay() {
     assert_eq!(refusal(&client, "eth_gasPrice", json!([])).await.0, -32005);
 }
 
+/// A request as it goes over a connection of its own.
+fn http(body: &Value) -> String {
+    let body = body.to_string();
+    format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn request(id: u64, method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
 #[tokio::test]
-async fn a_range_of_logs_beyond_the_limit_is_refused() {
-    let node = DevChain::start(Config {
-        max_log_range_blocks: Some(3),
-        ..Config::default()
-    })
-    .await
-    .unwrap();
-    node.mine(10);
+async fn not_a_byte_answers_a_dropped_request_or_the_batch_it_is_in() {
+    let node = start().await;
     let client = plain(&node);
-    let range = |from: &str, to: &str| json!([{ "fromBlock": from, "toBlock": to }]);
-    assert_eq!(ask(&client, "eth_getLogs", range("0x2", "0x4")).await, json!([]));
-    let (code, message) = refusal(&client, "eth_getLogs", range("0x2", "0x5")).await;
-    assert_eq!(code, -32005);
-    assert!(message.contains("at most 3 blocks"), "{message}");
-    ask(&client, "devchain_setMaxLogRange", json!(["0x4"])).await;
-    assert_eq!(ask(&client, "eth_getLogs", range("0x2", "0x5")).await, json!([]));
-    // What lies beyond the newest block does not count.
+    node.set_faults(vec![fault(&["eth_gasPrice"], FaultKind::Drop, None)]);
+    let change = request(1, "anvil_setBalance", json!([Address::ZERO, "0x5"]));
+    let dropped = request(2, "eth_gasPrice", json!([]));
+    for body in [
+        dropped.clone(),
+        json!([dropped, change]),
+        json!([change, dropped]),
+    ] {
+        let answer = crate::server::exchange(node.address(), http(&body)).await;
+        assert_eq!(answer, "", "{body}");
+    }
+    assert_eq!(client.get_balance(Address::ZERO).await.unwrap(), U256::ZERO);
+    // Over WebSocket the others go on, and nothing of the batch is done either.
+    let mut socket = Socket::open(&node).await;
+    socket.send_text(&json!([change, dropped])).await;
+    for _ in 0..3 {
+        assert_eq!(socket.ask("eth_getBalance", json!([Address::ZERO])).await, "0x0");
+    }
+    node.set_faults(Vec::new());
+    socket.ask("eth_gasPrice", json!([])).await;
+    assert!(!socket.has_unread(|_| true));
+}
+
+#[tokio::test]
+async fn over_websocket_others_overtake_a_delayed_request() {
+    let node = start().await;
+    let mut socket = Socket::open(&node).await;
+    node.set_faults(vec![fault(&["eth_gasPrice"], FaultKind::DelayMs(150), Some(1))]);
+    let begin = Instant::now();
+    let late = socket.send("eth_gasPrice", json!([])).await;
+    assert_eq!(socket.ask("eth_blockNumber", json!([])).await, "0x0");
+    assert!(!socket.has_unread(|message| message["id"] == late));
+    assert_eq!(socket.answer(late).await["result"], "0x77359400");
+    assert!(begin.elapsed() >= Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn a_delayed_request_is_carried_out_though_its_client_gives_up() {
+    use std::io::Write;
+    let node = start().await;
+    let hour = FaultKind::DelayMs(3_600_000);
+    node.set_faults(vec![fault(&["anvil_setBalance"], hour, None)]);
+    let body = request(1, "anvil_setBalance", json!([Address::ZERO, "0x5"]));
+    let mut connection = std::net::TcpStream::connect(node.address()).unwrap();
+    connection.write_all(http(&body).as_bytes()).unwrap();
+    drop(connection);
+    let client = plain(&node);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while client.get_balance(Address::ZERO).await.unwrap().is_zero() {
+        assert!(Instant::now() < deadline, "it was never carried out");
+    }
+}
+
+#[tokio::test]
+async fn a_node_stops_though_it_owes_answers() {
+    let node = start().await;
+    let mut socket = Socket::open(&node).await;
+    socket.subscribe(json!(["newHeads"])).await;
+    let hour = FaultKind::DelayMs(3_600_000);
+    node.set_faults(vec![
+        fault(&["eth_gasPrice"], FaultKind::Drop, None),
+        fault(&["eth_chainId"], hour, None),
+    ]);
+    let late = request(1, "eth_chainId", json!([]));
+    let over_http = tokio::spawn(crate::server::exchange(node.address(), http(&late)));
+    socket.send("eth_gasPrice", json!([])).await;
+    socket.send("eth_chainId", json!([])).await;
+    socket
+        .send_text(&json!([request(7, "eth_chainId", json!([]))]))
+        .await;
+    socket.ask("evm_setAutomine", json!([false])).await;
+    let waiting = json!([{ "to": Address::ZERO }, "0xffffff"]);
+    socket.send("eth_sendTransactionSync", waiting).await;
+    // All have arrived: a later one is answered.
+    socket.ask("eth_blockNumber", json!([])).await;
+    tokio::time::timeout(Duration::from_secs(10), node.stop())
+        .await
+        .expect("the node never stopped");
+    drop(over_http.await);
+}
+
+#[tokio::test]
+async fn another_chain_id_is_one_fault_among_others() {
+    let node = start().await;
+    let client = plain(&node);
+    let chain_id = async || ask(&client, "eth_chainId", json!([])).await;
+    let first = fault(&[], FaultKind::ChainId(5), Some(2));
+    node.set_faults(vec![first, fault(&[], busy(), None)]);
+    // It does not hit these, and they do not use it up.
+    for method in ["eth_blockNumber", "eth_gasPrice", "eth_syncing"] {
+        assert_eq!(refusal(&client, method, json!([])).await.0, -32005);
+    }
+    assert_eq!(chain_id().await, "0x5");
+    assert_eq!(ask(&client, "net_version", json!([])).await, "5");
+    assert_eq!(refusal(&client, "eth_chainId", json!([])).await.0, -32005);
+    node.set_faults(vec![
+        fault(&["eth_*"], busy(), Some(1)),
+        fault(&["eth_chainId"], FaultKind::ChainId(7), None),
+    ]);
+    assert_eq!(refusal(&client, "eth_chainId", json!([])).await.0, -32005);
+    assert_eq!(chain_id().await, "0x7");
+    assert_eq!(ask(&client, "net_version", json!([])).await, "31337");
+    let mut socket = Socket::open(&node).await;
+    let batch = json!([
+        request(1, "eth_chainId", json!([])),
+        request(2, "net_version", json!([])),
+        request(3, "eth_chainId", json!([])),
+    ]);
+    let answers = socket.batch(batch).await;
+    let answers: Vec<&Value> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["result"])
+        .collect();
+    assert_eq!(answers, ["0x7", "31337", "0x7"]);
+    // Transactions are still signed for the real one.
+    let hash = ask(&client, "eth_sendTransaction", json!([{ "to": Address::ZERO }])).await;
+    let sent = ask(&client, "eth_getTransactionByHash", json!([hash])).await;
+    assert_eq!(sent["chainId"], "0x7a69");
+}
+
+#[tokio::test]
+async fn faults_name_methods_whole_or_by_how_they_begin() {
+    let node = start().await;
+    let client = plain(&node);
+    let is_hit = async |patterns: &[&str], method: &'static str| {
+        node.set_faults(vec![fault(patterns, busy(), None)]);
+        client
+            .raw_request::<_, Value>(method.into(), json!([]))
+            .await
+            .is_err()
+    };
+    for (patterns, method, hits) in [
+        (&["eth_gasPrice"][..], "eth_gasPrice", true),
+        (&["eth_gas"], "eth_gasPrice", false),
+        (&["eth_gas*"], "eth_gasPrice", true),
+        (&["eth_gasPrice*"], "eth_gasPrice", true),
+        (&["gasPrice*"], "eth_gasPrice", false),
+        (&["*Price"], "eth_gasPrice", false),
+        (&["*"], "eth_gasPrice", true),
+        (&["net_*", "eth_gasPrice"], "eth_gasPrice", true),
+        (&["net_*", "eth_gasPrice"], "net_version", true),
+        (&["net_*", "eth_gasPrice"], "eth_blockNumber", false),
+        (&[], "web3_clientVersion", true),
+    ] {
+        assert_eq!(is_hit(patterns, method).await, hits, "{patterns:?} {method}");
+    }
+    // What puts an end to faults never fails.
+    node.set_faults(vec![fault(&["*", "devchain_setFaults"], FaultKind::Drop, None)]);
+    ask(&client, "devchain_reorganise", json!([0, true])).await;
+    ask(&client, "devchain_setMaxLogRange", json!([5])).await;
+    ask(&client, "devchain_setFaults", json!([[]])).await;
+    assert_eq!(ask(&client, "eth_blockNumber", json!([])).await, "0x1");
+}
+
+#[tokio::test]
+async fn a_fault_counts_each_request_of_a_batch() {
+    let node = start().await;
+    let mut socket = Socket::open(&node).await;
+    node.set_faults(vec![
+        fault(&[], busy(), Some(0)),
+        fault(&["eth_blockNumber"], busy(), Some(2)),
+    ]);
+    let batch: Vec<Value> = (1..=4)
+        .map(|id| request(id, "eth_blockNumber", json!([])))
+        .collect();
+    let answers = socket.batch(json!(batch)).await;
+    let codes: Vec<Option<i64>> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| answer["error"]["code"].as_i64())
+        .collect();
+    assert_eq!(codes, [Some(-32005), Some(-32005), None, None]);
+}
+
+#[tokio::test]
+async fn subscriptions_can_be_refused_and_those_that_are_open_go_on() {
+    let node = start().await;
+    let mut socket = Socket::open(&node).await;
+    let heads = socket.subscribe(json!(["newHeads"])).await;
+    node.set_faults(vec![
+        fault(&["eth_subscribe"], busy(), Some(1)),
+        fault(&["eth_subscribe"], FaultKind::DelayMs(100), Some(1)),
+        fault(&[], FaultKind::Drop, None),
+    ]);
     assert_eq!(
-        ask(&client, "eth_getLogs", range("0x8", "0x100")).await,
-        json!([])
+        socket.refusal("eth_subscribe", json!(["newHeads"])).await,
+        (-32005, "busy".to_owned())
     );
-    ask(&client, "devchain_setMaxLogRange", json!([null])).await;
-    assert_eq!(ask(&client, "eth_getLogs", range("0x0", "0xa")).await, json!([]));
+    let begin = Instant::now();
+    let late = socket.subscribe(json!(["newHeads"])).await;
+    assert!(begin.elapsed() >= Duration::from_millis(100));
+    socket.send("eth_blockNumber", json!([])).await;
+    node.mine(2);
+    for number in ["0x1", "0x2"] {
+        assert_eq!(socket.next(&heads).await["number"], number);
+        assert_eq!(socket.next(&late).await["number"], number);
+    }
+    assert!(!socket.has_unread(|_| true));
+}
+
+#[tokio::test]
+async fn faults_come_as_json_as_they_are_documented() {
+    let node = start().await;
+    let client = plain(&node);
+    let faults = json!([
+        { "methods": ["eth_getLogs"], "kind": { "delayMs": 1 }, "times": 2 },
+        { "methods": ["eth_send*"], "kind": "drop" },
+        { "methods": ["eth_call"], "kind": { "refuse": { "code": -32005, "message": "rate limit" } } },
+        { "kind": { "chainId": 1 } },
+    ]);
+    ask(&client, "devchain_setFaults", json!([faults])).await;
+    assert_eq!(ask(&client, "eth_getLogs", json!([{}])).await, json!([]));
+    assert_eq!(
+        refusal(&client, "eth_call", json!([])).await,
+        (-32005, "rate limit".to_owned())
+    );
+    assert_eq!(ask(&client, "eth_chainId", json!([])).await, "0x1");
+    let parsed: Vec<Fault> = serde_json::from_value(faults.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&parsed).unwrap(), faults);
+    assert_eq!(parsed[0], fault(&["eth_getLogs"], FaultKind::DelayMs(1), Some(2)));
 }

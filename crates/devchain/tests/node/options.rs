@@ -6,31 +6,9 @@ use microraiden_devchain::{
     ACCOUNTS, Config, Cors, DERIVATION_PATH, DevAccount, DevChain, MNEMONIC, StartError,
 };
 
-use crate::client;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-#[tokio::test]
-async fn accounts_are_derived_as_everywhere() {
-    let derived = DevAccount::derive(MNEMONIC, DERIVATION_PATH, 11).unwrap();
-    assert_eq!(derived[..10], ACCOUNTS);
-    assert_eq!(
-        derived[10].address,
-        address!("0xBcd4042DE499D14e55001CcbB24a551F3b954096")
-    );
-    assert!(DevAccount::derive("test test test", DERIVATION_PATH, 1).is_err());
-    assert!(DevAccount::derive(MNEMONIC, "m/x/", 1).is_err());
-    let node = DevChain::start(Config {
-        accounts: derived[9..].to_vec(),
-        account_balance_wei: U256::from(5),
-        ..Config::default()
-    })
-    .await
-    .unwrap();
-    let client = client(&node, 0);
-    let listed: Vec<Address> = client.get_accounts().await.unwrap();
-    assert_eq!(listed, [derived[9].address, derived[10].address]);
-    assert_eq!(client.get_balance(listed[1]).await.unwrap(), U256::from(5));
-    assert_eq!(client.get_balance(ACCOUNTS[0].address).await.unwrap(), U256::ZERO);
-}
+use crate::client;
 
 #[tokio::test]
 async fn only_the_allowed_pages_may_read_the_answers() {
@@ -60,4 +38,92 @@ async fn only_the_allowed_pages_may_read_the_answers() {
         ..Config::default()
     });
     assert!(matches!(wrong.await, Err(StartError::Origin { .. })));
+}
+
+#[tokio::test]
+async fn only_what_a_browser_sends_is_an_origin() {
+    let start = async |origin: &str| {
+        DevChain::start(Config {
+            cors: Cors::Only(origin.to_owned()),
+            ..Config::default()
+        })
+        .await
+    };
+    for origin in [
+        "http://localhost:3000",
+        "https://page.example",
+        "http://127.0.0.1:1",
+        "http://[::1]:8080",
+    ] {
+        assert!(start(origin).await.is_ok(), "{origin}");
+    }
+    for wrong in [
+        "",
+        "*",
+        "localhost",
+        "localhost:3000",
+        "http://localhost:3000/",
+        "http://localhost:3000/app",
+        "http://",
+        "http://two words",
+        "http://line\nbreak",
+    ] {
+        match start(wrong).await {
+            Err(StartError::Origin { origin }) => assert_eq!(origin, wrong),
+            other => panic!("{wrong:?} gives {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_gets_no_preflight_granted() {
+    let granted = async |cors: Cors| {
+        let node = DevChain::start(Config {
+            cors,
+            ..Config::default()
+        })
+        .await
+        .unwrap();
+        let request = "OPTIONS / HTTP/1.1\r\nhost: x\r\norigin: http://page.example\r\nconnection: close\r\n\
+                       access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n\r\n";
+        let answer = crate::server::exchange(node.address(), request.to_owned()).await;
+        answer.contains("access-control-allow-origin: http://page.example\r\n")
+    };
+    assert!(granted(Cors::Only("http://page.example".to_owned())).await);
+    assert!(!granted(Cors::Only("http://other.example".to_owned())).await);
+    assert!(!granted(Cors::Off).await);
+}
+
+#[tokio::test]
+async fn a_page_that_may_not_read_answers_opens_no_websocket() {
+    let opens = async |cors: Cors, origin: &str| {
+        let node = DevChain::start(Config {
+            cors,
+            ..Config::default()
+        })
+        .await
+        .unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: x\r\n{origin}connection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        );
+        let mut connection = tokio::net::TcpStream::connect(node.address()).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        connection.read_exact(&mut status).await.unwrap();
+        match &status {
+            b"HTTP/1.1 101" => true,
+            b"HTTP/1.1 405" => false,
+            other => panic!("{}", String::from_utf8_lossy(other)),
+        }
+    };
+    let page = "origin: http://page.example\r\n";
+    let only = |origin: &str| Cors::Only(origin.to_owned());
+    assert!(opens(Cors::Any, page).await);
+    assert!(opens(only("http://page.example"), page).await);
+    assert!(!opens(only("http://other.example"), page).await);
+    assert!(!opens(Cors::Off, page).await);
+    // Programs are no pages.
+    assert!(opens(only("http://other.example"), "").await);
+    assert!(opens(Cors::Off, "").await);
 }

@@ -4,9 +4,10 @@ use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, U64, U256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::Filter;
-use microraiden_devchain::ReorganiseError;
+use microraiden_devchain::{ACCOUNTS, ReorganiseError};
+use serde_json::{Value, json};
 
-use crate::{KEEPER, call, client, deploy, send, start, transfer, word};
+use crate::{KEEPER, ask, call, client, deploy, execute, refusal, send, start, start_manual, transfer, word};
 
 async fn hashes(client: &impl Provider) -> Vec<B256> {
     let mut hashes = Vec::new();
@@ -186,4 +187,199 @@ async fn a_balance_set_by_hand_belongs_to_its_block() {
         .await
         .unwrap();
     assert_eq!(client.get_balance(rich).await.unwrap(), U256::from(3));
+}
+
+const PAYEE: Address = Address::repeat_byte(0xbe);
+
+/// A transfer of so much that the node signs.
+fn unsigned(account: usize, value: u64) -> Value {
+    json!({ "from": ACCOUNTS[account].address, "to": PAYEE, "value": value })
+}
+
+/// The senders' indices and the values of a block's transactions.
+async fn transfers(client: &impl Provider, number: u64) -> Vec<(usize, u64)> {
+    let block = ask(
+        client,
+        "eth_getBlockByNumber",
+        json!([format!("{number:#x}"), true]),
+    )
+    .await;
+    let transactions = block["transactions"].as_array().unwrap();
+    transactions
+        .iter()
+        .map(|transaction| {
+            let value: U256 = serde_json::from_value(transaction["value"].clone()).unwrap();
+            let sender = ACCOUNTS
+                .iter()
+                .position(|account| json!(account.address) == transaction["from"])
+                .unwrap();
+            (sender, value.to())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_new_branch_can_have_transactions_of_ones_own() {
+    let node = start().await;
+    let client = client(&node, 0);
+    for (account, value) in [(0, 1), (1, 2), (0, 3), (2, 4)] {
+        ask(&client, "eth_sendTransaction", json!([unsigned(account, value)])).await;
+    }
+    let raw = |account, value, nonce| {
+        let mut request = unsigned(account, value);
+        request["nonce"] = json!(nonce);
+        json!([request])
+    };
+    let signed = ask(&client, "eth_signTransaction", raw(0, 30, 1)).await;
+    let before = hashes(&client).await;
+    // Blocks 2 to 4 are replaced, and in any order; the nonces are those of the new branch.
+    let own = json!([
+        [unsigned(0, 40), "0x2"],
+        [signed, "0x0"],
+        [unsigned(1, 10), "0x0"],
+        [unsigned(1, 20), "0x2"],
+        [unsigned(1, 11), "0x0"],
+    ]);
+    ask(&client, "anvil_reorg", json!([3, own])).await;
+    let after = hashes(&client).await;
+    assert_eq!(after.len(), before.len());
+    assert_eq!(after[..2], before[..2]);
+    assert!(before[2..].iter().all(|hash| !after.contains(hash)));
+    assert_eq!(transfers(&client, 1).await, [(0, 1)]);
+    assert_eq!(transfers(&client, 2).await, [(0, 30), (1, 10), (1, 11)]);
+    assert_eq!(transfers(&client, 3).await, []);
+    assert_eq!(transfers(&client, 4).await, [(0, 40), (1, 20)]);
+    let balance = client.get_balance(PAYEE).await.unwrap();
+    assert_eq!(balance, U256::from(1 + 30 + 10 + 11 + 40 + 20));
+    for (account, nonce) in [(0, 3), (1, 3), (2, 0)] {
+        let count = client.get_transaction_count(ACCOUNTS[account].address).await;
+        assert_eq!(count.unwrap(), nonce);
+    }
+}
+
+#[tokio::test]
+async fn a_reorganisation_that_is_refused_changes_nothing() {
+    let node = start().await;
+    let client = client(&node, 0);
+    for value in 1..=3 {
+        execute(&client, transfer(PAYEE, value)).await;
+    }
+    let filter = ask(&client, "eth_newBlockFilter", json!([])).await;
+    let snapshot = node.snapshot();
+    let before = hashes(&client).await;
+    let stranger = json!({ "from": PAYEE, "to": PAYEE });
+    for (method, params, code) in [
+        ("anvil_reorg", json!([4, []]), -32000),
+        ("anvil_reorg", json!([u64::MAX, []]), -32000),
+        (
+            "anvil_reorg",
+            json!([2, [[unsigned(0, 1), 0], [unsigned(0, 1), 2]]]),
+            -32602,
+        ),
+        ("anvil_reorg", json!([2, [[unsigned(0, 1), u64::MAX]]]), -32602),
+        ("anvil_reorg", json!([0, [[unsigned(0, 1), 0]]]), -32602),
+        ("anvil_reorg", json!([2, [["0x1234", 0]]]), -32000),
+        ("anvil_reorg", json!([2, [[stranger, 0]]]), -32000),
+        ("anvil_reorg", json!([2, [5]]), -32602),
+        ("anvil_rollback", json!([4]), -32000),
+        ("devchain_reorganise", json!([4, true]), -32000),
+        ("devchain_reorganise", json!([2]), -32602),
+    ] {
+        let (found, message) = refusal(&client, method, params.clone()).await;
+        assert_eq!(found, code, "{method} {params}: {message}");
+    }
+    assert_eq!(
+        refusal(&client, "devchain_reorganise", json!([4, false])).await.1,
+        "cannot drop 4 blocks of a chain with 3 blocks after genesis"
+    );
+    assert_eq!(hashes(&client).await, before);
+    assert_eq!(
+        ask(&client, "eth_getFilterChanges", json!([filter])).await,
+        json!([])
+    );
+    assert!(node.revert(snapshot));
+}
+
+#[tokio::test]
+async fn blocks_can_be_rolled_back_and_mined_anew() {
+    let node = start().await;
+    let client = client(&node, 0);
+    let keeper = deploy(&client, &KEEPER).await;
+    for value in 1..=3 {
+        execute(&client, call(keeper, word(value))).await;
+    }
+    let before = hashes(&client).await;
+    ask(&client, "anvil_rollback", json!([])).await;
+    assert_eq!(hashes(&client).await, before[..4]);
+    assert_eq!(client.call(call(keeper, [])).await.unwrap(), word(2));
+    ask(&client, "anvil_rollback", json!(["0x0"])).await;
+    ask(&client, "anvil_rollback", json!(["0x1"])).await;
+    assert_eq!(hashes(&client).await, before[..3]);
+    let gone = ask(&client, "eth_getBlockByHash", json!([before[3], false])).await;
+    assert_eq!(gone, Value::Null);
+    let logs = client.get_logs(&Filter::new().from_block(0)).await.unwrap();
+    assert_eq!(logs.len(), 1);
+    execute(&client, call(keeper, word(9))).await;
+    assert_eq!(client.call(call(keeper, [])).await.unwrap(), word(9));
+    assert_ne!(hashes(&client).await[3], before[3]);
+    ask(&client, "anvil_rollback", json!([4 - 1])).await;
+    assert_eq!((node.block_number(), hashes(&client).await[0]), (0, before[0]));
+}
+
+#[tokio::test]
+async fn snapshots_of_blocks_that_stay_outlive_a_reorganisation() {
+    let node = start().await;
+    let client = client(&node, 0);
+    execute(&client, transfer(PAYEE, 1)).await;
+    let kept = node.snapshot();
+    node.set_balance(PAYEE, U256::from(50));
+    let kept_too = node.snapshot();
+    execute(&client, transfer(PAYEE, 2)).await;
+    let dropped = node.snapshot();
+    node.reorganise(1, false).unwrap();
+    assert_eq!(client.get_balance(PAYEE).await.unwrap(), U256::from(50));
+    assert!(!node.revert(dropped));
+    assert!(node.revert(kept_too));
+    assert_eq!(client.get_balance(PAYEE).await.unwrap(), U256::from(50));
+    assert!(node.revert(kept));
+    assert_eq!(client.get_balance(PAYEE).await.unwrap(), U256::from(1));
+    assert_eq!(node.block_number(), 1);
+}
+
+#[tokio::test]
+async fn transactions_can_be_kept_or_not_by_request() {
+    let node = start().await;
+    let client = client(&node, 0);
+    execute(&client, transfer(PAYEE, 1)).await;
+    execute(&client, transfer(PAYEE, 2)).await;
+    ask(&client, "devchain_reorganise", json!(["0x2", true])).await;
+    assert_eq!(node.block_number(), 3);
+    assert_eq!(transfers(&client, 1).await, [(0, 1)]);
+    assert_eq!(transfers(&client, 2).await, [(0, 2)]);
+    assert_eq!(transfers(&client, 3).await, []);
+    ask(&client, "devchain_reorganise", json!([2, false])).await;
+    assert_eq!(node.block_number(), 4);
+    assert_eq!(client.get_balance(PAYEE).await.unwrap(), U256::from(1));
+}
+
+#[tokio::test]
+async fn what_waits_goes_on_waiting_though_others_of_its_place_are_invalid() {
+    let node = start_manual().await;
+    let client = client(&node, 0);
+    let sender = ACCOUNTS[0].address;
+    ask(&client, "eth_sendTransaction", json!([unsigned(0, 1)])).await;
+    node.mine(1);
+    let waits = ask(&client, "eth_sendTransaction", json!([unsigned(0, 2)])).await;
+    // Without the first transaction the second nonce is too high for a block, whoever has it.
+    let mut other = unsigned(0, 3);
+    other["nonce"] = json!("0x1");
+    ask(&client, "anvil_reorg", json!([1, [[other, 0]]])).await;
+    assert_eq!(transfers(&client, 1).await, []);
+    let pool = ask(&client, "txpool_content", json!([])).await;
+    let place = &pool["queued"].as_object().unwrap().values().next().unwrap()["1"];
+    assert_eq!(place["hash"], waits);
+    assert_eq!(client.get_transaction_count(sender).await.unwrap(), 0);
+    ask(&client, "eth_sendTransaction", json!([unsigned(0, 4)])).await;
+    node.mine(1);
+    assert_eq!(transfers(&client, 2).await, [(0, 4), (0, 2)]);
 }

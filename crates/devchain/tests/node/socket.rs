@@ -92,7 +92,8 @@ impl Socket {
         self.answer(id).await
     }
 
-    async fn send_text(&mut self, message: &Value) {
+    /// Sends a message as it stands.
+    pub(crate) async fn send_text(&mut self, message: &Value) {
         self.stream
             .send(Message::text(message.to_string()))
             .await

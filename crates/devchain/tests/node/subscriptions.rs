@@ -60,6 +60,23 @@ async fn the_heads_of_many_blocks_come_once_each_and_in_order() {
 }
 
 #[tokio::test]
+async fn who_reads_slowly_still_reads_all() {
+    let node = start().await;
+    let mut socket = Socket::open(&node).await;
+    let heads = socket.subscribe(json!(["newHeads"])).await;
+    // More than is kept for one connection.
+    node.mine(3_000);
+    assert_eq!(socket.next(&heads).await["number"], "0x1");
+    // The subscriber is still being told of the blocks that are gone now.
+    node.reorganise(1_000, true).unwrap();
+    let expected: Vec<u64> = (2..=3_000).chain(2_001..=3_001).collect();
+    assert_eq!(
+        next_heads_without_look(&mut socket, &heads, expected.len()).await,
+        expected
+    );
+}
+
+#[tokio::test]
 async fn after_a_reorganisation_exactly_the_heads_of_the_new_branch_come() {
     let node = start().await;
     let client = client(&node, 0);
