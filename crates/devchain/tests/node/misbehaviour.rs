@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, U256};
 use alloy_provider::{Provider, ProviderBuilder};
-use microraiden_devchain::{Config, DevChain, Fault, FaultKind};
+use microraiden_devchain::{DevChain, Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::{ask, client, refusal, send, socket::Socket, start, transfer};

@@ -1,24 +1,21 @@
-//! How a node can be started.
+//! Which web pages may call a node.
 
-use alloy_primitives::{Address, U256, address};
-use alloy_provider::Provider;
-use microraiden_devchain::{
-    ACCOUNTS, Config, Cors, DERIVATION_PATH, DevAccount, DevChain, MNEMONIC, StartError,
-};
-
+use microraiden_devchain::{Config, Cors, DevChain, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::client;
+/// A node that these web pages may call.
+async fn start(cors: Cors) -> Result<DevChain, StartError> {
+    DevChain::start(Config {
+        cors,
+        ..Config::default()
+    })
+    .await
+}
 
 #[tokio::test]
 async fn only_the_allowed_pages_may_read_the_answers() {
     let allowed = async |cors: Cors| {
-        let node = DevChain::start(Config {
-            cors,
-            ..Config::default()
-        })
-        .await
-        .unwrap();
+        let node = start(cors).await.unwrap();
         let request = "POST / HTTP/1.1\r\nhost: x\r\norigin: http://page.example\r\ncontent-type: application/json\r\n\
                        connection: close\r\ncontent-length: 2\r\n\r\n{}";
         let answer = crate::server::exchange(node.address(), request.to_owned())
@@ -33,22 +30,11 @@ async fn only_the_allowed_pages_may_read_the_answers() {
     let only = Cors::Only("http://page.example".to_owned());
     assert_eq!(allowed(only).await.as_deref(), Some("http://page.example"));
     assert_eq!(allowed(Cors::Off).await, None);
-    let wrong = DevChain::start(Config {
-        cors: Cors::Only("a\nb".to_owned()),
-        ..Config::default()
-    });
-    assert!(matches!(wrong.await, Err(StartError::Origin { .. })));
 }
 
 #[tokio::test]
 async fn only_what_a_browser_sends_is_an_origin() {
-    let start = async |origin: &str| {
-        DevChain::start(Config {
-            cors: Cors::Only(origin.to_owned()),
-            ..Config::default()
-        })
-        .await
-    };
+    let start = async |origin: &str| start(Cors::Only(origin.to_owned())).await;
     for origin in [
         "http://localhost:3000",
         "https://page.example",
@@ -78,12 +64,7 @@ async fn only_what_a_browser_sends_is_an_origin() {
 #[tokio::test]
 async fn a_page_of_another_origin_gets_no_preflight_granted() {
     let granted = async |cors: Cors| {
-        let node = DevChain::start(Config {
-            cors,
-            ..Config::default()
-        })
-        .await
-        .unwrap();
+        let node = start(cors).await.unwrap();
         let request = "OPTIONS / HTTP/1.1\r\nhost: x\r\norigin: http://page.example\r\nconnection: close\r\n\
                        access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n\r\n";
         let answer = crate::server::exchange(node.address(), request.to_owned()).await;
@@ -97,12 +78,7 @@ async fn a_page_of_another_origin_gets_no_preflight_granted() {
 #[tokio::test]
 async fn a_page_that_may_not_read_answers_opens_no_websocket() {
     let opens = async |cors: Cors, origin: &str| {
-        let node = DevChain::start(Config {
-            cors,
-            ..Config::default()
-        })
-        .await
-        .unwrap();
+        let node = start(cors).await.unwrap();
         let request = format!(
             "GET / HTTP/1.1\r\nhost: x\r\n{origin}connection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
