@@ -44,7 +44,7 @@ pub(crate) async fn run(args: DevchainArgs) -> Result<(), Failure> {
     if wants_json(args.json) {
         println!("{description}");
     } else {
-        print_banner(&chain, &args);
+        println!("{}", banner(&chain, &args));
     }
     interrupted().await;
     let saved = save(&chain, &args.state);
@@ -119,33 +119,43 @@ fn describe(chain: &DevChain, args: &DevchainArgs) -> Value {
     })
 }
 
-fn print_banner(chain: &DevChain, args: &DevchainArgs) {
+/// The node for a person.
+fn banner(chain: &DevChain, args: &DevchainArgs) -> String {
     let title = format!("Account ({} ETH each)", args.accounts.balance);
-    println!(
-        "µRaiden development chain, id {}, at block {}\n",
-        chain.chain_id(),
-        chain.block_number()
-    );
-    println!("{title:<44}Private key");
-    for account in chain.accounts() {
-        println!("{}  {}", account.address, account.secret_key);
-    }
-    println!("\nMnemonic         {}", args.accounts.mnemonic);
-    println!("Derivation path  {}", args.accounts.derivation_path);
-    println!("Blocks           {}", when_mined(&args.mining));
-    println!("Gas limit        {}", args.gas_limit);
-    println!(
-        "Base fee         {} wei in the first block",
-        args.block_base_fee_per_gas
-    );
-    println!(
-        "\nFOR DEVELOPMENT AND TESTS ONLY. Everyone knows these keys: what is sent to them on a real network is stolen
-within seconds. Whoever reaches the port can change the chain at will."
-    );
-    if !args.host.is_loopback() {
-        println!("It listens beyond this machine: others in the network can reach it.");
-    }
-    println!("\nListening on {}; Ctrl-C ends it.", chain.url());
+    let accounts: String = chain
+        .accounts()
+        .iter()
+        .map(|account| format!("{}  {}\n", account.address, account.secret_key))
+        .collect();
+    let reach = if args.host.is_loopback() {
+        ""
+    } else {
+        "It listens beyond this machine: others in the network can reach it.\n"
+    };
+    format!(
+        "µRaiden development chain, id {chain_id}, at block {block}
+
+{title:<44}Private key
+{accounts}
+Mnemonic         {mnemonic}
+Derivation path  {path}
+Blocks           {blocks}
+Gas limit        {gas_limit}
+Base fee         {base_fee} wei in the first block
+
+FOR DEVELOPMENT AND TESTS ONLY. Everyone knows these keys: what is sent to them on a real network is stolen
+within seconds. Whoever reaches the port can change the chain at will.
+{reach}
+Listening on {url}; Ctrl-C ends it.",
+        chain_id = chain.chain_id(),
+        block = chain.block_number(),
+        mnemonic = args.accounts.mnemonic,
+        path = args.accounts.derivation_path,
+        blocks = when_mined(&args.mining),
+        gas_limit = args.gas_limit,
+        base_fee = args.block_base_fee_per_gas,
+        url = chain.url(),
+    )
 }
 
 fn when_mined(args: &MiningArgs) -> String {
@@ -154,5 +164,39 @@ fn when_mined(args: &MiningArgs) -> String {
         None => "one for each transaction".to_owned(),
         Some(seconds) if args.mixed_mining => format!("one for each transaction, and one every {seconds} s"),
         Some(seconds) => format!("one every {seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+
+    #[tokio::test]
+    async fn the_banner_shows_accounts_keys_and_address_and_warns() {
+        let chain = DevChain::start(Config::default()).await.expect("it starts");
+        let shown = |options: &[&str]| {
+            let line = [&["microraiden", "devchain"], options].concat();
+            match Cli::parse_from(line).command {
+                Command::Devchain(args) => banner(&chain, &args),
+                other => panic!("{other:?}"),
+            }
+        };
+        let usual = shown(&[]);
+        for account in chain.accounts() {
+            assert!(usual.contains(&format!("{}  {}", account.address, account.secret_key)));
+        }
+        for part in [
+            "FOR DEVELOPMENT AND TESTS ONLY",
+            "one for each transaction",
+            microraiden_devchain::MNEMONIC,
+            &chain.url(),
+        ] {
+            assert!(usual.contains(part), "{part}");
+        }
+        assert!(!usual.contains("beyond this machine"));
+        let open = shown(&["--host", "0.0.0.0", "--block-time", "2", "--mixed-mining"]);
+        assert!(open.contains("beyond this machine") && open.contains("and one every 2 s"));
     }
 }
