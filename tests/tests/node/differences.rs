@@ -183,15 +183,8 @@ async fn ask_a_new_chain(node: &mut Examined) {
 async fn ask_about_transactions(node: &mut Examined) {
     let transfer =
         json!({ "from": FROM, "to": NOBODY, "value": "0x7", "gas": "0x5208", "gasPrice": "0x4a817c800" });
-    let hash = node.control("eth_sendTransaction", json!([transfer])).await;
-    // Anvil answers before the block is there.
-    while node
-        .control("eth_getTransactionReceipt", json!([hash]))
-        .await
-        .is_null()
-    {
-        tokio::task::yield_now().await;
-    }
+    let receipt = node.control("eth_sendTransactionSync", json!([transfer])).await;
+    let hash = &receipt["transactionHash"];
     node.ask("a mined transaction", "eth_getTransactionByHash", json!([hash]))
         .await;
     node.ask("a receipt", "eth_getTransactionReceipt", json!([hash]))

@@ -35,7 +35,7 @@ pub(super) async fn the_state_can_be_changed_by_hand(bench: &Bench) {
         .unwrap();
     client.anvil_set_block_gas_limit(5_000_000).await.unwrap();
     client.anvil_mine(Some(1), None).await.unwrap();
-    let head = client.get_block(BlockId::latest()).await.unwrap().unwrap().header;
+    let head = bench.head().await;
     assert_eq!(head.beneficiary, bench.account(9));
     assert_eq!((head.base_fee_per_gas, head.gas_limit), (Some(77_000), 5_000_000));
     let info = client.anvil_node_info().await.unwrap();
@@ -45,21 +45,20 @@ pub(super) async fn the_state_can_be_changed_by_hand(bench: &Bench) {
 
 pub(super) async fn time_can_be_moved(bench: &Bench) {
     let client = &bench.client;
-    let head = async || client.get_block(BlockId::latest()).await.unwrap().unwrap().header;
-    let start = head().await.timestamp;
+    let start = bench.head().await.timestamp;
     client
         .anvil_set_next_block_timestamp(start + 1_000)
         .await
         .unwrap();
     client.anvil_mine(Some(1), None).await.unwrap();
-    assert_eq!(head().await.timestamp, start + 1_000);
+    assert_eq!(bench.head().await.timestamp, start + 1_000);
     client.anvil_increase_time(500).await.unwrap();
     client.anvil_mine(Some(1), None).await.unwrap();
-    assert!((start + 1_500..start + 1_520).contains(&head().await.timestamp));
+    assert!((start + 1_500..start + 1_520).contains(&bench.head().await.timestamp));
     client.anvil_set_block_timestamp_interval(60).await.unwrap();
-    let before = head().await.timestamp;
+    let before = bench.head().await.timestamp;
     client.anvil_mine(Some(2), None).await.unwrap();
-    assert_eq!(head().await.timestamp, before + 120);
+    assert_eq!(bench.head().await.timestamp, before + 120);
     assert!(client.anvil_remove_block_timestamp_interval().await.unwrap());
     let past = client.anvil_set_next_block_timestamp(start).await;
     assert!(past.is_err());
@@ -114,24 +113,12 @@ pub(super) async fn a_snapshot_is_come_back_to(bench: &Bench) {
     let probe = bench.deploy(1).await;
     let client = &bench.client;
     let id = client.anvil_snapshot().await.unwrap();
-    let before = client
-        .get_block(BlockId::latest())
-        .await
-        .unwrap()
-        .unwrap()
-        .header
-        .hash;
+    let before = bench.head().await.hash;
     let receipt = bench.set(probe, 2).await;
     assert!(client.anvil_revert(id).await.unwrap());
     assert!(!client.anvil_revert(id).await.unwrap());
     assert_eq!(bench.value(probe, BlockId::latest()).await, 1);
-    let head = client
-        .get_block(BlockId::latest())
-        .await
-        .unwrap()
-        .unwrap()
-        .header
-        .hash;
+    let head = bench.head().await.hash;
     assert_eq!(head, before);
     let gone = client
         .get_transaction_receipt(receipt.transaction_hash)
@@ -143,7 +130,7 @@ pub(super) async fn a_snapshot_is_come_back_to(bench: &Bench) {
 pub(super) async fn blocks_can_be_replaced(bench: &Bench) {
     let probe = bench.deploy(1).await;
     let client = &bench.client;
-    let kept = client.get_block(BlockId::latest()).await.unwrap().unwrap().header;
+    let kept = bench.head().await;
     let receipt = bench.set(probe, 2).await;
     client.anvil_mine(Some(1), None).await.unwrap();
     // As `anvil_reorg` of alloy's provider puts it.

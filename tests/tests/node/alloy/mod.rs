@@ -9,7 +9,7 @@ use alloy_eips::BlockId;
 use alloy_network::{EthereumWallet, TransactionBuilder};
 use alloy_primitives::{Address, Bytes, U256, address};
 use alloy_provider::{DynProvider, Provider, ProviderBuilder};
-use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
+use alloy_rpc_types_eth::{Header, TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolConstructor, sol};
 use microraiden_devchain::ACCOUNTS;
@@ -85,6 +85,12 @@ impl Bench {
 
     fn account(&self, index: usize) -> Address {
         signer(index).address()
+    }
+
+    /// The header of the newest block.
+    async fn head(&self) -> Header {
+        let head = self.client.get_block(BlockId::latest()).await;
+        head.unwrap().unwrap().header
     }
 
     async fn send(&self, request: TransactionRequest) -> TransactionReceipt {

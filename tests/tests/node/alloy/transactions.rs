@@ -96,13 +96,11 @@ pub(super) async fn refusals_are_those_that_clients_look_for(bench: &Bench) {
             .build(&wallet)
             .await
             .unwrap();
-        bench.client.send_tx_envelope(signed).await.map(|_| ())
+        bench.client.send_tx_envelope(signed).await
     };
     let usual = transfer(STRANGER, 1).with_gas_limit(21_000);
-    raw(usual.clone().with_nonce(0)).await.unwrap();
-    while bench.client.get_block_number().await.unwrap() == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let first = raw(usual.clone().with_nonce(0)).await.unwrap();
+    assert!(first.get_receipt().await.unwrap().status());
     let (message, _) = refusal(raw(transfer(STRANGER, 2).with_gas_limit(21_000).with_nonce(0)).await);
     assert!(message.contains("nonce too low"), "{message}");
     let much = usual.clone().with_nonce(1).with_value(U256::MAX >> 1);
@@ -110,7 +108,7 @@ pub(super) async fn refusals_are_those_that_clients_look_for(bench: &Bench) {
     assert!(message.contains("insufficient funds"), "{message}");
     let (message, _) = refusal(raw(usual.clone().with_nonce(1).with_gas_limit(20_999)).await);
     assert!(message.contains("intrinsic gas too low"), "{message}");
-    raw(usual.clone().with_nonce(5)).await.unwrap();
+    let _waits = raw(usual.clone().with_nonce(5)).await.unwrap();
     let (message, _) = refusal(raw(usual.clone().with_nonce(5).with_value(U256::ZERO)).await);
     assert!(
         message.contains("replacement transaction underpriced"),
