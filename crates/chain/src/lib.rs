@@ -43,6 +43,6 @@ pub use follower::Follower;
 pub use inspection::Inspection;
 pub use node::{Header, Node, REQUEST_TIMEOUT};
 pub use revert::Revert;
-pub use rpc::RpcError;
+pub use rpc::{Answered, RpcError, Transport};
 pub use token::TokenInfo;
 pub use wallet::{Receipt, Wallet, WalletOptions};

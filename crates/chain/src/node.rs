@@ -2,7 +2,7 @@
 
 use crate::error::ChainError;
 use crate::revert::Revert;
-use crate::rpc::{Endpoint, RpcError};
+use crate::rpc::{Endpoint, RpcError, Transport};
 use alloy_primitives::{Address, B256, Bytes, U64, U128, U256, bytes};
 use alloy_sol_types::SolCall;
 use microraiden_protocol::{BlockNumber, BlockRef};
@@ -25,7 +25,7 @@ pub struct Node(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    endpoint: Endpoint,
+    transport: Arc<dyn Transport>,
     chain_id: u64,
 }
 
@@ -100,21 +100,26 @@ impl Node {
     /// # Errors
     /// When the node does not answer.
     pub async fn connect_with(url: &Url, request_timeout: Duration) -> Result<Self, ChainError> {
-        const METHOD: &str = "eth_chainId";
         if url.scheme() != "http" {
             return Err(ChainError::Scheme(url.scheme().to_owned()));
         }
-        let failed = |source| ChainError::Request {
-            method: METHOD,
+        let endpoint = Endpoint::new(url, request_timeout).map_err(|source| ChainError::Request {
+            method: "eth_chainId",
             source,
-        };
-        let endpoint = Endpoint::new(url, request_timeout).map_err(failed)?;
-        let answer = endpoint.request::<U64>(METHOD, json!([])).await;
-        let chain_id = answer
-            .and_then(|id| id.ok_or(RpcError::Empty))
-            .map_err(failed)?
-            .to();
-        Ok(Self(Arc::new(Inner { endpoint, chain_id })))
+        })?;
+        Self::over(Arc::new(endpoint)).await
+    }
+
+    /// Connects over a transport of one's own, and asks for the chain id.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn over(transport: Arc<dyn Transport>) -> Result<Self, ChainError> {
+        let chain_id: U64 = ask(&*transport, "eth_chainId", json!([])).await?;
+        Ok(Self(Arc::new(Inner {
+            transport,
+            chain_id: chain_id.to(),
+        })))
     }
 
     /// The EIP-155 chain id.
@@ -265,11 +270,7 @@ impl Node {
         method: &'static str,
         params: Value,
     ) -> Result<R, ChainError> {
-        let answer = self.ask_maybe(method, params).await?;
-        answer.ok_or(ChainError::Request {
-            method,
-            source: RpcError::Empty,
-        })
+        ask(&*self.0.transport, method, params).await
     }
 
     /// Asks for what may be there.
@@ -278,9 +279,31 @@ impl Node {
         method: &'static str,
         params: Value,
     ) -> Result<Option<R>, ChainError> {
-        let answer = self.0.endpoint.request(method, params).await;
-        answer.map_err(|source| ChainError::Request { method, source })
+        ask_maybe(&*self.0.transport, method, params).await
     }
+}
+
+async fn ask<R: DeserializeOwned>(
+    transport: &dyn Transport,
+    method: &'static str,
+    params: Value,
+) -> Result<R, ChainError> {
+    let answer = ask_maybe(transport, method, params).await?;
+    answer.ok_or(ChainError::Request {
+        method,
+        source: RpcError::Empty,
+    })
+}
+
+async fn ask_maybe<R: DeserializeOwned>(
+    transport: &dyn Transport,
+    method: &'static str,
+    params: Value,
+) -> Result<Option<R>, ChainError> {
+    let failed = |source| ChainError::Request { method, source };
+    let answer = transport.request(method, params).await.map_err(failed)?;
+    let parsed = answer.map(|text| serde_json::from_str(text.get())).transpose();
+    parsed.map_err(|error| failed(RpcError::Malformed(error)))
 }
 
 impl From<RpcHeader> for Header {

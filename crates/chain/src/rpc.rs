@@ -1,11 +1,12 @@
-//! JSON-RPC over HTTP: one request, one answer, both bounded in time and size.
+//! JSON-RPC: one request, one answer, both bounded in time and size.
 
 use alloy_primitives::{Bytes, hex};
 use reqwest::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 use url::Url;
 
@@ -75,16 +76,24 @@ impl From<reqwest::Error> for RpcError {
     }
 }
 
-/// Where requests go. It does not print: the address may hold a password or an access key.
+/// What a request resolves to: the result's JSON text, `None` for null.
+pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Option<Box<RawValue>>, RpcError>> + Send + 'a>>;
+
+/// The way to a node and back. It bounds every answer in time and size, and its `Debug` shows no secret.
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Makes one request and takes the node's answer to it.
+    fn request(&self, method: &'static str, params: Value) -> Answered<'_>;
+}
+
+/// HTTP. It does not print: the address may hold a password or an access key.
 pub(crate) struct Endpoint {
     client: reqwest::Client,
     url: Url,
 }
 
 #[derive(Deserialize)]
-struct Answer<R> {
-    #[serde(default = "Option::default")]
-    result: Option<R>,
+struct Answer {
+    result: Option<Box<RawValue>>,
     error: Option<ErrorObject>,
 }
 
@@ -113,12 +122,7 @@ impl Endpoint {
         Ok(Self { client, url })
     }
 
-    /// Asks, and takes null for `None`.
-    pub(crate) async fn request<R: DeserializeOwned>(
-        &self,
-        method: &str,
-        params: Value,
-    ) -> Result<Option<R>, RpcError> {
+    async fn post(&self, method: &str, params: Value) -> Result<Option<Box<RawValue>>, RpcError> {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let response = self
             .client
@@ -130,6 +134,12 @@ impl Endpoint {
         let status = response.status();
         let body = read(response).await?;
         answer(status, &body)
+    }
+}
+
+impl Transport for Endpoint {
+    fn request(&self, method: &'static str, params: Value) -> Answered<'_> {
+        Box::pin(self.post(method, params))
     }
 }
 
@@ -145,9 +155,9 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, RpcError> {
 }
 
 /// What an HTTP answer says. Some nodes send JSON-RPC errors with other statuses than 200.
-fn answer<R: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<Option<R>, RpcError> {
+fn answer(status: StatusCode, body: &[u8]) -> Result<Option<Box<RawValue>>, RpcError> {
     let is_overload = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-    match serde_json::from_slice::<Answer<R>>(body) {
+    match serde_json::from_slice::<Answer>(body) {
         Ok(Answer {
             error: Some(error), ..
         }) if !is_overload => Err(error.into()),
@@ -179,16 +189,20 @@ mod tests {
     use super::*;
 
     fn ask(status: u16, body: &str) -> Result<Option<String>, RpcError> {
-        answer(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+        let answer = answer(StatusCode::from_u16(status).unwrap(), body.as_bytes())?;
+        Ok(answer.map(|text| text.get().to_owned()))
     }
 
     #[test]
     fn answers_of_nodes() {
-        assert_eq!(ask(200, r#"{"result": "0x1"}"#).unwrap().as_deref(), Some("0x1"));
+        assert_eq!(
+            ask(200, r#"{"result": "0x1"}"#).unwrap().as_deref(),
+            Some("\"0x1\"")
+        );
         assert_eq!(ask(200, r#"{"result": null}"#).unwrap(), None);
         for (status, body, transient) in [
             (200, "<html>", false),
-            (200, r#"{"result": 5}"#, false),
+            (200, "", false),
             (
                 200,
                 r#"{"error": {"code": -32000, "message": "unknown block"}}"#,

@@ -11,17 +11,17 @@ use microraiden_chain::TransactionError;
 use microraiden_protocol::ledger::{Account, Promise};
 use microraiden_protocol::{Balance, ChannelId, Phase, Signature};
 use microraiden_store::{StoreError, Task, TaskChange, TaskKind};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How many are carried out at once: nodes keep so many transactions of one account.
 const AT_ONCE: usize = 16;
 
 /// What is to be done for the channels, as far as it is durable.
 #[derive(Debug)]
-pub(crate) struct Disputes(Mutex<HashMap<ChannelId, Due>>);
+pub(crate) struct Disputes(Mutex<BTreeMap<ChannelId, Due>>);
 
 /// What is to be done for one channel.
 #[derive(Debug, Default)]
@@ -34,13 +34,13 @@ struct Due {
 
 impl Disputes {
     pub(crate) fn new(tasks: Vec<Task>) -> Self {
-        let disputes = Self(Mutex::new(HashMap::new()));
+        let disputes = Self(Mutex::new(BTreeMap::new()));
         let changes: Vec<_> = tasks.into_iter().map(TaskChange::Put).collect();
         disputes.apply(&changes);
         disputes
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ChannelId, Due>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ChannelId, Due>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,6 +120,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             attempts.spawn(Attempt { shared, channel }.run());
         }
         tokio::select! {
+            biased;
             _ = stop.changed() => {}
             Some(ended) = attempts.join_next() => if let Err(error) = ended {
                 tracing::error!(%error, "a close has failed; it will be tried again");

@@ -35,6 +35,7 @@ pub(crate) async fn run(mut chain: ChainFollower) {
     let mut stop = chain.shared.stop.subscribe();
     while !*stop.borrow_and_update() {
         let polled = tokio::select! {
+            biased;
             // What was handed to the store is whole; the next start goes on from there.
             _ = stop.changed() => return,
             polled = chain.poll_once() => polled,

@@ -24,6 +24,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
     while !*stop.borrow_and_update() {
         tokio::select! {
+            biased;
             _ = stop.changed() => return,
             looked = look(&shared) => if let Err(error) = looked {
                 // A node that stays silent stops the selling by itself.

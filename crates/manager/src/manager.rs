@@ -13,9 +13,9 @@ use microraiden_store::{ChannelStore, StoreError, Task};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Why the manager did not start.
 #[derive(Debug, thiserror::Error)]
