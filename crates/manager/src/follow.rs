@@ -240,6 +240,7 @@ impl ChainFollower {
                 channel,
                 kind,
                 transaction: None,
+                not_before: BlockNumber(0),
             }));
         }
         batch.transitions.extend(observed);

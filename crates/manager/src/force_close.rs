@@ -3,7 +3,7 @@
 use crate::manager::ChannelManager;
 use crate::payment::Unavailable;
 use microraiden_protocol::ledger::{Account, CloseRefusal, Transition, Writer};
-use microraiden_protocol::{ChannelId, Phase};
+use microraiden_protocol::{BlockNumber, ChannelId, Phase};
 use microraiden_store::{Batch, Task, TaskChange, TaskKind};
 
 /// Why a channel is not closed.
@@ -54,6 +54,7 @@ impl ChannelManager {
                 channel: *channel,
                 kind: TaskKind::Close,
                 transaction: None,
+                not_before: BlockNumber(0),
             });
             let wanted = decision.on_chain && !shared.disputes.contains(channel, TaskKind::Close);
             let tasks: Vec<_> = wanted.then_some(put).into_iter().collect();

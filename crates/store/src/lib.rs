@@ -20,5 +20,6 @@ pub use error::{OpenError, StoreError};
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Batch, Binding, BoxFuture, ChannelStore, KEPT_BLOCKS, Snapshot, Task, TaskChange, TaskKind, Ticket,
+    Batch, Binding, BoxFuture, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, Snapshot, Task,
+    TaskChange, TaskKind, Ticket,
 };

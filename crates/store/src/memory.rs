@@ -2,7 +2,8 @@
 
 use crate::error::StoreError;
 use crate::store::{
-    Batch, Binding, BoxFuture, ChannelStore, KEPT_BLOCKS, Snapshot, Task, TaskChange, TaskKind, Ticket,
+    Batch, Binding, BoxFuture, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, Snapshot, Task,
+    TaskChange, TaskKind, Ticket,
 };
 use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Transition};
 use microraiden_protocol::{B256, BlockNumber, BlockRef, ChainUpdate, ChannelEvent, ChannelId};
@@ -23,6 +24,7 @@ struct State {
     blocks: BTreeMap<BlockNumber, B256>,
     events: BTreeMap<(BlockNumber, u64), ChannelEvent>,
     tasks: HashMap<(ChannelId, TaskKind), Task>,
+    halts: BTreeMap<HaltKind, Halt>,
 }
 
 impl MemoryStore {
@@ -71,6 +73,7 @@ impl State {
                 .collect(),
             events: self.events.values().cloned().collect(),
             tasks: self.tasks.values().copied().collect(),
+            halts: self.halts.values().copied().collect(),
         })
     }
 
@@ -88,6 +91,12 @@ impl State {
             match change {
                 TaskChange::Put(task) => self.tasks.insert((task.channel, task.kind), task),
                 TaskChange::Remove { channel, kind } => self.tasks.remove(&(channel, kind)),
+            };
+        }
+        for change in batch.halts {
+            match change {
+                HaltChange::Set(halt) => self.halts.insert(halt.kind, halt),
+                HaltChange::Lift(kind) => self.halts.remove(&kind),
             };
         }
         Ok(())

@@ -2,7 +2,9 @@
 
 use crate::error::StoreError;
 use microraiden_protocol::ledger::{Account, Transition};
-use microraiden_protocol::{Address, B256, BlockRef, ChainUpdate, ChannelEvent, ChannelId, Escrow};
+use microraiden_protocol::{
+    Address, B256, BlockNumber, BlockRef, ChainUpdate, ChannelEvent, ChannelId, Escrow,
+};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
@@ -49,6 +51,8 @@ pub struct Batch {
     pub chain: Option<ChainUpdate>,
     /// Tasks that begin, went on, or are done.
     pub tasks: Vec<TaskChange>,
+    /// What stops the selling from now on, or no longer does.
+    pub halts: Vec<HaltChange>,
 }
 
 /// Everything that a store holds.
@@ -62,6 +66,8 @@ pub struct Snapshot {
     pub events: Vec<ChannelEvent>,
     /// What is to be done, in no particular order.
     pub tasks: Vec<Task>,
+    /// What stops the selling, in no particular order.
+    pub halts: Vec<Halt>,
 }
 
 /// Something to be done on the chain: written with the event that asks for it, done at its own
@@ -74,6 +80,8 @@ pub struct Task {
     pub kind: TaskKind,
     /// The transaction that was last sent for it.
     pub transaction: Option<B256>,
+    /// Not to be begun before the chain has this block; 0 for at once.
+    pub not_before: BlockNumber,
 }
 
 /// What there is to be done on the chain.
@@ -81,8 +89,11 @@ pub struct Task {
 pub enum TaskKind {
     /// The sender closed with less than it owes: claim more before the challenge period is over.
     Dispute,
-    /// The operator closes the channel, whatever the sender does.
+    /// Bring a close on chain: the operator wants it, whatever the sender does, or the sender has not
+    /// done its part.
     Close,
+    /// Withdraw what the last withdrawal of the account was decided for.
+    Withdraw,
 }
 
 /// A change of the tasks.
@@ -97,6 +108,36 @@ pub enum TaskChange {
         /// Which of its tasks.
         kind: TaskKind,
     },
+}
+
+/// Something that has happened to the receiver as a whole, after which selling goes on only when the
+/// operator says so. There is one of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Halt {
+    /// What has happened.
+    pub kind: HaltKind,
+    /// The block that it is about; its kind says how.
+    pub block: Option<BlockNumber>,
+}
+
+/// Why the operator has to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HaltKind {
+    /// The chain was reorganised deeper than the confirmations; the last block that stayed. Nothing is
+    /// sold.
+    Reorganised,
+    /// The state is a backup that was restored: what was paid after it is not known any more. Nothing is
+    /// sold on channels opened up to the block, or on any while there is none.
+    Restored,
+}
+
+/// A change of the halts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HaltChange {
+    /// Adds the halt, or replaces it.
+    Set(Halt),
+    /// Takes the halt away, if there is one.
+    Lift(HaltKind),
 }
 
 /// Resolves when a batch is durable, or tells why it is not.

@@ -5,9 +5,10 @@
 mod channels;
 
 use channels::{Channel, batch, binding, block, commit, event, open_facts, rows, submit, wait};
-use microraiden_protocol::{Address, ChainFacts, ChainUpdate, ChannelChange, Escrow, Phase};
+use microraiden_protocol::{Address, BlockNumber, ChainFacts, ChainUpdate, ChannelChange, Escrow, Phase};
 use microraiden_store::{
-    Batch, Binding, ChannelStore, OpenError, SqliteStore, StoreError, Task, TaskChange, TaskKind,
+    Batch, Binding, ChannelStore, Halt, HaltChange, HaltKind, OpenError, SqliteStore, StoreError, Task,
+    TaskChange, TaskKind,
 };
 use rusqlite::Connection;
 use std::fs::{self, OpenOptions, Permissions};
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A state file with one account, one event, one block and one task.
+/// A state file with one account, one event, one block, one task and one halt.
 struct StateFile {
     _folder: TempDir,
     path: PathBuf,
@@ -42,6 +43,11 @@ impl StateFile {
                 channel: channel.id(),
                 kind: TaskKind::Dispute,
                 transaction: None,
+                not_before: BlockNumber(7),
+            })],
+            halts: vec![HaltChange::Set(Halt {
+                kind: HaltKind::Restored,
+                block: None,
             })],
         };
         commit(&store, filled).unwrap();
@@ -278,16 +284,18 @@ fn a_newer_format_is_refused() {
         matches!(refused, OpenError::NewerVersion { found: 3, .. }),
         "{refused}"
     );
-    file.sql().pragma_update(None, "user_version", 2).unwrap();
+    file.sql().pragma_update(None, "user_version", 3).unwrap();
     file.open().unwrap();
 }
 
 #[test]
 fn a_file_of_the_first_version_is_taken_over() {
     let mut file = StateFile::new();
-    let before = wait(file.open().unwrap().load()).unwrap();
+    let mut before = wait(file.open().unwrap().load()).unwrap();
+    before.tasks[0].not_before = BlockNumber(0);
+    before.halts.clear();
     let old = file.sql();
-    // The tasks as they were then.
+    // The tasks as they were then, and no halts.
     old.execute_batch(
         "CREATE TABLE old_tasks (
              sender           BLOB NOT NULL CHECK (length(sender) = 20),
@@ -297,9 +305,10 @@ fn a_file_of_the_first_version_is_taken_over() {
              transaction_hash BLOB CHECK (length(transaction_hash) = 32),
              PRIMARY KEY (sender, receiver, open_block, kind)
          ) STRICT, WITHOUT ROWID;
-         INSERT INTO old_tasks SELECT * FROM tasks;
+         INSERT INTO old_tasks SELECT sender, receiver, open_block, kind, transaction_hash FROM tasks;
          DROP TABLE tasks;
          ALTER TABLE old_tasks RENAME TO tasks;
+         DROP TABLE halts;
          PRAGMA user_version = 1;",
     )
     .unwrap();

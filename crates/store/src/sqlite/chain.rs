@@ -1,9 +1,9 @@
-//! The tables of blocks, events and tasks.
+//! The tables of blocks, events, tasks and halts.
 
 use super::Failure;
 use super::columns::{Bytes, Digits, read_channel};
 use crate::error::StoreError;
-use crate::store::{KEPT_BLOCKS, Task, TaskChange, TaskKind};
+use crate::store::{Halt, HaltChange, HaltKind, KEPT_BLOCKS, Task, TaskChange, TaskKind};
 use microraiden_protocol::{
     Amount, BlockNumber, BlockRef, ChainUpdate, ChannelChange, ChannelEvent, ChannelId,
 };
@@ -95,16 +95,18 @@ pub(super) fn write_task(connection: &Connection, change: &TaskChange) -> Result
             let (sender, receiver, open_block) = key(&task.channel);
             connection
                 .prepare_cached(
-                    "INSERT INTO tasks (sender, receiver, open_block, kind, transaction_hash) \
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (sender, receiver, open_block, kind) \
-                     DO UPDATE SET transaction_hash = excluded.transaction_hash",
+                    "INSERT INTO tasks (sender, receiver, open_block, kind, transaction_hash, not_before) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (sender, receiver, open_block, kind) \
+                     DO UPDATE SET (transaction_hash, not_before) = \
+                     (excluded.transaction_hash, excluded.not_before)",
                 )?
                 .execute(params![
                     sender,
                     receiver,
                     open_block,
                     kind_name(task.kind),
-                    task.transaction.map(Bytes)
+                    task.transaction.map(Bytes),
+                    task.not_before.0
                 ])?;
         }
         TaskChange::Remove { channel, kind } => {
@@ -124,6 +126,30 @@ const fn kind_name(kind: TaskKind) -> &'static str {
     match kind {
         TaskKind::Dispute => "dispute",
         TaskKind::Close => "close",
+        TaskKind::Withdraw => "withdraw",
+    }
+}
+
+/// Adds, replaces or removes a halt.
+pub(super) fn write_halt(connection: &Connection, change: &HaltChange) -> Result<(), Failure> {
+    match change {
+        HaltChange::Set(Halt { kind, block }) => connection
+            .prepare_cached(
+                "INSERT INTO halts (kind, block) VALUES (?1, ?2) \
+                 ON CONFLICT (kind) DO UPDATE SET block = excluded.block",
+            )?
+            .execute(params![halt_name(*kind), block.map(|block| block.0)])?,
+        HaltChange::Lift(kind) => connection
+            .prepare_cached("DELETE FROM halts WHERE kind = ?1")?
+            .execute([halt_name(*kind)])?,
+    };
+    Ok(())
+}
+
+const fn halt_name(kind: HaltKind) -> &'static str {
+    match kind {
+        HaltKind::Reorganised => "reorganised",
+        HaltKind::Restored => "restored",
     }
 }
 
@@ -186,9 +212,25 @@ pub(super) fn load_tasks(connection: &Connection) -> Result<Vec<Task>, StoreErro
             kind: match row.get_ref("kind")?.as_str()? {
                 "dispute" => TaskKind::Dispute,
                 "close" => TaskKind::Close,
+                "withdraw" => TaskKind::Withdraw,
                 _ => return Err(FromSqlError::InvalidType.into()),
             },
             transaction: transaction.map(|hash| hash.0),
+            not_before: BlockNumber(row.get("not_before")?),
+        })
+    })
+}
+
+/// Reads all halts.
+pub(super) fn load_halts(connection: &Connection) -> Result<Vec<Halt>, StoreError> {
+    load(connection, "halts", "SELECT * FROM halts", |row| {
+        Ok(Halt {
+            kind: match row.get_ref("kind")?.as_str()? {
+                "reorganised" => HaltKind::Reorganised,
+                "restored" => HaltKind::Restored,
+                _ => return Err(FromSqlError::InvalidType.into()),
+            },
+            block: row.get::<_, Option<u64>>("block")?.map(BlockNumber),
         })
     })
 }

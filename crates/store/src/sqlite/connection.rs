@@ -12,7 +12,7 @@ use std::path::Path;
 /// Marks a file as a state file, in SQLite's header.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"uRdn");
 /// The schema's version that this program writes.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// The log is copied into the file when it has this many pages.
 const CHECKPOINT_PAGES: i32 = 1000;
 
@@ -33,7 +33,8 @@ pub(super) fn open(path: &Path, binding: Binding) -> Result<Connection, OpenErro
     let bind = move |transaction: &Transaction<'_>| write_binding(transaction, &binding);
     let schema = M::up_with_hook(include_str!("schema.sql"), bind);
     let closes = M::up(include_str!("task_kinds.sql"));
-    Migrations::new(vec![schema, closes]).to_latest(&mut connection)?;
+    let halts = M::up(include_str!("halts.sql"));
+    Migrations::new(vec![schema, closes, halts]).to_latest(&mut connection)?;
     check_binding(&connection, &binding)?;
     Ok(connection)
 }

@@ -49,12 +49,15 @@ fn alone(batch: &Batch) -> Option<&Transition> {
         transitions,
         chain: None,
         tasks,
+        halts,
     } = batch
     else {
         return None;
     };
     match transitions.as_slice() {
-        [transition] if tasks.is_empty() && transition.before().is_some() => Some(transition),
+        [transition] if tasks.is_empty() && halts.is_empty() && transition.before().is_some() => {
+            Some(transition)
+        }
         _ => None,
     }
 }
@@ -141,6 +144,9 @@ fn write_changes(connection: &Connection, batch: &Batch) -> Result<(), Failure> 
     }
     for change in &batch.tasks {
         chain::write_task(connection, change)?;
+    }
+    for change in &batch.halts {
+        chain::write_halt(connection, change)?;
     }
     Ok(())
 }

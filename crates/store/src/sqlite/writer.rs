@@ -99,6 +99,7 @@ impl Writer {
             blocks: chain::load_blocks(&transaction)?,
             events: chain::load_events(&transaction)?,
             tasks: chain::load_tasks(&transaction)?,
+            halts: chain::load_halts(&transaction)?,
         })
     }
 }

@@ -16,7 +16,8 @@ use microraiden_protocol::{
     Deposit, Phase,
 };
 use microraiden_store::{
-    Batch, ChannelStore, KEPT_BLOCKS, MemoryStore, SqliteStore, StoreError, Task, TaskChange, TaskKind,
+    Batch, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, MemoryStore, SqliteStore, StoreError, Task,
+    TaskChange, TaskKind,
 };
 use std::collections::BTreeMap;
 
@@ -50,6 +51,7 @@ suite! {
     refuses_to_overwrite_the_chain
     keeps_the_newest_blocks_only
     keeps_tasks
+    keeps_halts
     keeps_random_histories
 }
 
@@ -284,6 +286,10 @@ fn writes_nothing_of_a_refused_batch(store: &dyn ChannelStore) {
             rewind_to: None,
         }),
         tasks: vec![TaskChange::Put(task(&channels[0], None))],
+        halts: vec![HaltChange::Set(Halt {
+            kind: HaltKind::Reorganised,
+            block: Some(BlockNumber(1)),
+        })],
     };
     // Handed in together, so that they may share a commit.
     let update = chain(ChainUpdate {
@@ -299,6 +305,7 @@ fn writes_nothing_of_a_refused_batch(store: &dyn ChannelStore) {
     let snapshot = load(store);
     assert_eq!(snapshot.blocks, [block(5)]);
     assert_eq!((snapshot.events, snapshot.tasks), (vec![], vec![]));
+    assert_eq!(snapshot.halts, []);
     let opened = [&opened[0], &opened[2]].map(|open| (*open.after().channel(), open.after().row().clone()));
     assert_eq!(rows(store), BTreeMap::from(opened));
 }
@@ -323,6 +330,7 @@ fn forgets_what_a_reorganisation_took_away(store: &dyn ChannelStore) {
             rewind_to: None,
         }),
         tasks: vec![],
+        halts: vec![],
     };
     commit(store, first).unwrap();
     let second = ChainUpdate {
@@ -409,6 +417,7 @@ fn task(channel: &Channel, transaction: Option<B256>) -> Task {
         channel: channel.id(),
         kind: TaskKind::Dispute,
         transaction,
+        not_before: BlockNumber(0),
     }
 }
 
@@ -426,6 +435,7 @@ fn keeps_tasks(store: &dyn ChannelStore) {
             TaskChange::Put(task(&first, None)),
             TaskChange::Put(task(&second, None)),
         ],
+        halts: vec![],
     };
     commit(store, with_the_head).unwrap();
     let change = |change| {
@@ -453,6 +463,7 @@ fn keeps_tasks(store: &dyn ChannelStore) {
     assert_eq!(change(remove), [task(&first, sent)]);
     let close = Task {
         kind: TaskKind::Close,
+        not_before: BlockNumber(u64::from(u32::MAX) + 1),
         ..task(&first, None)
     };
     let both = change(TaskChange::Put(close));
@@ -469,4 +480,37 @@ fn keeps_tasks(store: &dyn ChannelStore) {
         (vec![block(5)], vec![topped_up(5, 0)])
     );
     assert_eq!(rows(store)[&second.id()], second.row());
+}
+
+fn keeps_halts(store: &dyn ChannelStore) {
+    let change = |halts| {
+        commit(
+            store,
+            Batch {
+                halts,
+                ..Batch::default()
+            },
+        )
+        .unwrap();
+        let mut halts = load(store).halts;
+        halts.sort_by_key(|halt| halt.kind);
+        halts
+    };
+    let halt = |kind, block: Option<u64>| Halt {
+        kind,
+        block: block.map(BlockNumber),
+    };
+    let restored = halt(HaltKind::Restored, None);
+    assert_eq!(change(vec![HaltChange::Set(restored)]), [restored]);
+    let (reorganised, dated) = (
+        halt(HaltKind::Reorganised, Some(7)),
+        halt(HaltKind::Restored, Some(1 << 40)),
+    );
+    assert_eq!(
+        change(vec![HaltChange::Set(dated), HaltChange::Set(reorganised)]),
+        [reorganised, dated]
+    );
+    let lift = HaltChange::Lift(HaltKind::Reorganised);
+    assert_eq!(change(vec![lift]), [dated]);
+    assert_eq!(change(vec![lift]), [dated]);
 }
