@@ -278,10 +278,10 @@ fn other_files_are_refused_and_left_alone() {
 #[test]
 fn a_newer_format_is_refused() {
     let file = StateFile::new();
-    file.sql().pragma_update(None, "user_version", 3).unwrap();
+    file.sql().pragma_update(None, "user_version", 4).unwrap();
     let refused = file.open().unwrap_err();
     assert!(
-        matches!(refused, OpenError::NewerVersion { found: 3, .. }),
+        matches!(refused, OpenError::NewerVersion { found: 4, .. }),
         "{refused}"
     );
     file.sql().pragma_update(None, "user_version", 3).unwrap();
