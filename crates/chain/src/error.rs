@@ -146,6 +146,12 @@ pub enum TransactionError {
         /// The time limit.
         waited: Duration,
     },
+    /// Another transaction of the same wallet was mined in its place. It can have no effect any more.
+    #[error("another transaction took the place of transaction {transaction}")]
+    Superseded {
+        /// The hash of the last one sent.
+        transaction: B256,
+    },
     /// Mined with success, but without what it should have left behind.
     #[error("transaction {transaction} was mined, but has no {missing}")]
     Incomplete {
@@ -170,7 +176,10 @@ impl TransactionError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Chain(error) => error.is_transient(),
-            Self::Unanswered { .. } | Self::NotMined { .. } | Self::FeeAboveCeiling { .. } => true,
+            Self::Unanswered { .. }
+            | Self::NotMined { .. }
+            | Self::Superseded { .. }
+            | Self::FeeAboveCeiling { .. } => true,
             Self::Refused { source, .. } => source.is_transient(),
             _ => false,
         }

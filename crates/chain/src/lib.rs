@@ -29,6 +29,7 @@ mod follower;
 pub mod inspection;
 pub mod keys;
 mod node;
+mod nonces;
 mod revert;
 mod rpc;
 pub mod token;

@@ -4,6 +4,7 @@ use crate::error::{ChainError, TransactionError};
 use crate::events::RpcLog;
 use crate::fees::Fees;
 use crate::node::{At, Call, Node};
+use crate::nonces::{HeldNonce, HeldNonces};
 use crate::revert::Revert;
 use crate::rpc::RpcError;
 use crate::transaction::{Draft, SignedTransaction};
@@ -22,6 +23,10 @@ const ATTEMPTS: u32 = 4;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The first wait for a receipt; each is half as long again as the one before.
 const FIRST_POLL: Duration = Duration::from_millis(20);
+/// How often the fees are raised at once, to replace a transaction whose fees are not known: forty times as much in all.
+const RAISES: u32 = 32;
+/// How long a nonce must have been used, and none of ours been mined with it, before that counts.
+const SUPERSEDED_AFTER: Duration = Duration::from_secs(5);
 /// The longest wait between two looks for a receipt.
 const LONGEST_POLL: Duration = Duration::from_secs(2);
 
@@ -35,6 +40,10 @@ pub struct WalletOptions {
     pub raise_fees_after: Duration,
     /// The most that a unit of gas may cost, in wei; without one by default.
     pub max_fee_per_gas: Option<u128>,
+    /// Whether this wallet is the only one that ever sends with its key; false by default. Then a transaction that
+    /// waits for its block, and that nobody here waits for, was sent before a restart, or given up: its nonce is used
+    /// again, so that it holds nothing up.
+    pub is_exclusive: bool,
 }
 
 impl Default for WalletOptions {
@@ -43,6 +52,7 @@ impl Default for WalletOptions {
             receipt_timeout: Duration::from_secs(300),
             raise_fees_after: Duration::from_secs(60),
             max_fee_per_gas: None,
+            is_exclusive: false,
         }
     }
 }
@@ -52,7 +62,11 @@ impl Default for WalletOptions {
 /// No other program may send transactions with the same key at the same time: its transactions would take the nonces
 /// of ours.
 #[derive(Debug, Clone)]
-pub struct Wallet(Arc<Inner>);
+pub struct Wallet {
+    inner: Arc<Inner>,
+    /// The most that the gas of one transaction may cost, in wei.
+    max_cost: Option<U256>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -62,6 +76,16 @@ struct Inner {
     options: WalletOptions,
     /// Held from asking for a nonce until the node has taken the transaction with it.
     submission: Mutex<()>,
+    /// The nonces of transactions that somebody here waits for.
+    held: HeldNonces,
+}
+
+/// A transaction that the node has taken.
+struct Submitted {
+    draft: Draft,
+    fees: Fees,
+    sent: SignedTransaction,
+    _nonce: HeldNonce,
 }
 
 /// What became of a transaction that was mined and not reverted.
@@ -110,24 +134,37 @@ impl Wallet {
 
     /// A wallet with options of one's own.
     pub fn with_options(node: Node, key: SecretKey, options: WalletOptions) -> Self {
-        let (address, submission) = (key.address(), Mutex::new(()));
-        Self(Arc::new(Inner {
+        let inner = Inner {
             node,
+            address: key.address(),
             key,
-            address,
             options,
-            submission,
-        }))
+            submission: Mutex::new(()),
+            held: HeldNonces::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+            max_cost: None,
+        }
+    }
+
+    /// The same wallet, and the order of its transactions, with a limit on what the gas of each may cost, in wei.
+    #[must_use]
+    pub fn with_max_cost(&self, wei: U256) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            max_cost: Some(wei),
+        }
     }
 
     /// The address of its key.
     pub fn address(&self) -> Address {
-        self.0.address
+        self.inner.address
     }
 
     /// The node it sends to.
     pub fn node(&self) -> &Node {
-        &self.0.node
+        &self.inner.node
     }
 
     /// Sends a transaction and waits until it is mined. Without `to` it creates a contract; without `gas` the gas is
@@ -155,8 +192,7 @@ impl Wallet {
             Some(gas) => gas,
             None => self.estimate(&call).await?,
         };
-        let (draft, fees, sent) = self.submit(&call, gas).await?;
-        let receipt = self.wait(&draft, fees, sent).await?;
+        let receipt = self.wait(self.submit(&call, gas).await?).await?;
         if receipt.status.is_zero() {
             let revert = self.why_reverted(&call, gas, &receipt).await;
             return Err(TransactionError::Reverted {
@@ -181,39 +217,78 @@ impl Wallet {
         }
     }
 
+    /// The most that a unit of gas may cost in a transaction that takes so much of it.
+    fn ceiling(&self, gas: u64) -> Option<u128> {
+        let share = |cost: U256| {
+            let price = cost.checked_div(U256::from(gas)).unwrap_or(U256::MAX);
+            u128::try_from(price).unwrap_or(u128::MAX)
+        };
+        let ceilings = [self.inner.options.max_fee_per_gas, self.max_cost.map(share)];
+        ceilings.into_iter().flatten().min()
+    }
+
+    /// The nonce of the next transaction. Where the wallet is the only one, the first that nobody here waits for;
+    /// otherwise the first that the node knows no transaction with.
+    async fn next_nonce(&self) -> Result<HeldNonce, ChainError> {
+        let state = match self.inner.options.is_exclusive {
+            true => "latest",
+            false => "pending",
+        };
+        let count: U64 = self
+            .node()
+            .ask("eth_getTransactionCount", json!([self.address(), state]))
+            .await?;
+        Ok(match self.inner.options.is_exclusive {
+            true => self.inner.held.first_free(count.to()),
+            false => self.inner.held.hold(count.to()),
+        })
+    }
+
     /// Takes the next nonce and has the node take the transaction.
-    async fn submit(
-        &self,
-        call: &Call,
-        gas: u64,
-    ) -> Result<(Draft, Fees, SignedTransaction), TransactionError> {
-        let _turn = self.0.submission.lock().await;
-        let fees = Fees::now(self.node(), self.0.options.max_fee_per_gas).await?;
-        let mut attempt = 1;
+    async fn submit(&self, call: &Call, gas: u64) -> Result<Submitted, TransactionError> {
+        let _turn = self.inner.submission.lock().await;
+        let ceiling = self.ceiling(gas);
+        let mut fees = Fees::now(self.node(), ceiling).await?;
+        let (mut attempt, mut raises) = (1, 0);
         loop {
-            let nonce: U64 = self
-                .node()
-                .ask("eth_getTransactionCount", json!([self.address(), "pending"]))
-                .await?;
+            let nonce = self.next_nonce().await?;
             let draft = Draft {
                 chain_id: self.node().chain_id(),
-                nonce: nonce.to(),
+                nonce: nonce.number(),
                 to: call.to.into(),
                 data: call.data.clone(),
                 value: call.value,
                 gas,
             };
-            let signed = draft.sign(fees, &self.0.key);
-            match self.offer(&signed).await {
-                Ok(()) => return Ok((draft, fees, signed)),
-                // Another part of the node took a transaction of ours that this one had not seen.
-                Err(TransactionError::Refused { source, .. })
-                    if attempt < ATTEMPTS && is_nonce_taken(&source) =>
-                {
-                    attempt += 1;
-                    sleep(ATTEMPT_DELAY).await;
+            let sent = draft.sign(fees, &self.inner.key);
+            let source = match self.offer(&sent).await {
+                Ok(()) => {
+                    return Ok(Submitted {
+                        draft,
+                        fees,
+                        sent,
+                        _nonce: nonce,
+                    });
                 }
+                Err(TransactionError::Refused { source, .. }) if is_nonce_taken(&source) => source,
                 Err(error) => return Err(error),
+            };
+            if self.inner.options.is_exclusive && is_underpriced(&source) && raises < RAISES {
+                // One that was sent before a restart has this nonce, at a higher fee.
+                raises += 1;
+                fees = fees
+                    .raised(fees, ceiling)
+                    .ok_or(TransactionError::FeeAboveCeiling {
+                        price: fees.most(),
+                        ceiling: ceiling.unwrap_or(u128::MAX),
+                    })?;
+            } else if attempt < ATTEMPTS {
+                // Another part of the node took a transaction of ours that this one had not seen.
+                attempt += 1;
+                sleep(ATTEMPT_DELAY).await;
+            } else {
+                let transaction = sent.hash;
+                return Err(TransactionError::Refused { transaction, source });
             }
         }
     }
@@ -249,17 +324,19 @@ impl Wallet {
     }
 
     /// Waits for the receipt of a transaction or of one that replaced it.
-    async fn wait(
-        &self,
-        draft: &Draft,
-        mut fees: Fees,
-        sent: SignedTransaction,
-    ) -> Result<RpcReceipt, TransactionError> {
-        let options = &self.0.options;
+    async fn wait(&self, submitted: Submitted) -> Result<RpcReceipt, TransactionError> {
+        let Submitted {
+            draft,
+            mut fees,
+            sent,
+            _nonce,
+        } = submitted;
+        let options = &self.inner.options;
         let started = Instant::now();
         let mut raise_at = started + options.raise_fees_after;
         let mut hashes = vec![sent.hash];
         let mut pause = FIRST_POLL;
+        let mut superseded_since = None;
         loop {
             for hash in &hashes {
                 match self.receipt(*hash).await {
@@ -269,8 +346,17 @@ impl Wallet {
                     Err(error) => tracing::debug!(%error, "no receipt for now"),
                 }
             }
+            let transaction = *hashes.last().unwrap_or(&sent.hash);
+            if self.is_mined(draft.nonce).await {
+                // Not at once: another node may have been asked for the receipt, one that is behind.
+                let since = *superseded_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= SUPERSEDED_AFTER {
+                    return Err(TransactionError::Superseded { transaction });
+                }
+            } else {
+                superseded_since = None;
+            }
             if started.elapsed() >= options.receipt_timeout {
-                let transaction = *hashes.last().unwrap_or(&sent.hash);
                 return Err(TransactionError::NotMined {
                     transaction,
                     waited: options.receipt_timeout,
@@ -278,7 +364,7 @@ impl Wallet {
             }
             if Instant::now() >= raise_at {
                 raise_at += options.raise_fees_after;
-                if let Some((raised, hash)) = self.replace(draft, fees).await {
+                if let Some((raised, hash)) = self.replace(&draft, fees).await {
                     fees = raised;
                     hashes.push(hash);
                 }
@@ -288,12 +374,20 @@ impl Wallet {
         }
     }
 
+    /// Whether a transaction with this nonce is in the chain, ours or another one.
+    async fn is_mined(&self, nonce: u64) -> bool {
+        let asked = self
+            .node()
+            .ask::<U64>("eth_getTransactionCount", json!([self.address(), "latest"]));
+        asked.await.is_ok_and(|count| count.to::<u64>() > nonce)
+    }
+
     /// Offers the same transaction with higher fees; the old one goes on waiting if that fails.
     async fn replace(&self, draft: &Draft, fees: Fees) -> Option<(Fees, B256)> {
-        let ceiling = self.0.options.max_fee_per_gas;
+        let ceiling = self.ceiling(draft.gas);
         let now = Fees::now(self.node(), ceiling).await.unwrap_or(fees);
         let raised = fees.raised(now, ceiling)?;
-        let signed = draft.sign(raised, &self.0.key);
+        let signed = draft.sign(raised, &self.inner.key);
         match self.offer(&signed).await {
             Ok(()) | Err(TransactionError::Unanswered { .. }) => {
                 tracing::info!(transaction = %signed.hash, wei = raised.most(), "replaced with higher fees");
@@ -380,6 +474,11 @@ fn is_known(error: &RpcError) -> bool {
             "already in pool",
         ],
     )
+}
+
+/// Whether another transaction with the same nonce offers more.
+fn is_underpriced(error: &RpcError) -> bool {
+    says(error, &["underpriced"])
 }
 
 fn is_nonce_taken(error: &RpcError) -> bool {

@@ -6,6 +6,7 @@ mod follower;
 mod interposed;
 mod keys;
 mod node;
+mod nonces;
 mod signatures;
 mod stage;
 mod wallet;
