@@ -66,12 +66,28 @@ pub enum ChainError {
         /// Its number as contracts see it.
         seen: U256,
     },
+    /// The node is on another chain than it was.
+    #[error("the node is on chain {found} now, not on {wanted}")]
+    OtherChain {
+        /// Its chain id now.
+        found: u64,
+        /// Its chain id before.
+        wanted: u64,
+    },
     /// The chain was reorganised while it was read, several times over, or the node's parts disagree.
     #[error("the chain changed again and again while it was read")]
     Changing,
 }
 
 impl ChainError {
+    /// Whether what we use is not there any more, whatever one does: the chain or the contract is another one.
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherChain { .. } | Self::NoCode(_) | Self::Version { .. } | Self::BlockNumbers { .. }
+        )
+    }
+
     /// Whether the same question may be answered later: the node is slow, overloaded or out of reach.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -47,9 +47,11 @@ impl Flag {
 /// that we prove, while on a bad proof it would repeat the same one for ever.
 pub const fn flag(refusal: Refusal, form: Form) -> Option<Flag> {
     match refusal {
-        Refusal::UnknownChannel | Refusal::ClosePromised | Refusal::Challenged | Refusal::Settled => {
-            Some(Flag::NonexistingChannel)
-        }
+        Refusal::UnknownChannel
+        | Refusal::ClosingOnly
+        | Refusal::ClosePromised
+        | Refusal::Challenged
+        | Refusal::Settled => Some(Flag::NonexistingChannel),
         Refusal::Unconfirmed | Refusal::TopUpUnconfirmed | Refusal::Impaired => {
             Some(Flag::InsufficientConfirmations)
         }

@@ -2,8 +2,9 @@
 
 use crate::manager::ChannelManager;
 use crate::payment::Unavailable;
-use microraiden_protocol::ledger::CloseRefusal;
-use microraiden_protocol::{Balance, BalanceProof, ChannelId, Signature, VerifiedProof};
+use microraiden_protocol::ledger::{Account, Claim, CloseRefusal};
+use microraiden_protocol::{Amount, Balance, BalanceProof, ChannelId, Signature, VerifiedProof};
+use microraiden_store::{Batch, Task, TaskChange, TaskKind};
 
 /// Asks for a closing signature at a balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,10 @@ pub enum Asker {
         /// the closing balance was made public, by a withdrawal, and so shows nothing.
         other: Option<(Balance, Signature)>,
     },
-    /// The operator, or anybody where the operator allows that; the caller has seen to it.
-    Allowed,
+    /// The operator; the caller has seen to it.
+    Operator,
+    /// Anybody, where the operator allows that. A close of this kind is brought on chain by the sender only.
+    Anybody,
 }
 
 /// Why there is no closing signature.
@@ -73,14 +76,14 @@ impl ChannelManager {
             .ok_or(CloseRefusal::UnknownChannel)?;
         // Verified before the account is locked: each takes some 45 µs.
         let proofs = match asker {
-            Asker::Allowed => None,
+            Asker::Operator | Asker::Anybody => None,
             Asker::Sender { signature, other } => {
                 let other = other.filter(|(smaller, _)| *smaller < balance);
                 let other = other.map(|(smaller, signature)| self.verified(channel, smaller, signature));
                 Some((self.verified(channel, balance, signature)?, other.transpose()?))
             }
         };
-        let ticket = {
+        let (ticket, tasks) = {
             let mut account = slot.lock();
             if let Some((proof, other)) = &proofs {
                 // A proof that went to the chain shows nothing about who asks.
@@ -94,18 +97,48 @@ impl ChannelManager {
             }
             let signature = proofs.as_ref().map(|(proof, _)| proof.signature());
             let claim = account.close_at(balance, signature, self.shared.writer())?;
-            match claim.transition {
-                // Promised before, perhaps a moment ago: wait until that is durable.
-                None => self.shared.barrier()?,
-                Some(transition) => self.shared.commit(&mut account, transition)?,
+            let tasks = match asker {
+                Asker::Anybody => Vec::new(),
+                _ => self.closes_later(&account, &claim),
+            };
+            // Empty when it was promised before, perhaps a moment ago: then it resolves when that is durable.
+            let batch = Batch {
+                transitions: claim.transition.iter().cloned().collect(),
+                tasks: tasks.clone(),
+                ..Batch::default()
+            };
+            let ticket = self.shared.store.commit(batch);
+            let ticket = ticket.map_err(|error| self.shared.store_failed(&error))?;
+            if let Some(transition) = claim.transition {
+                *account = transition.into_after();
             }
+            (ticket, tasks)
         };
         ticket.await.map_err(|error| self.shared.stop_selling(&error))?;
         // The promise of an earlier request may be the one that could not be kept.
         self.shared.check_store()?;
+        self.shared.disputes.apply(&tasks);
         tracing::info!(%channel, %balance, "close agreed");
         let scheme = self.shared.contract.scheme();
         Ok(scheme.sign_closing(&self.shared.key, &channel, balance))
+    }
+
+    /// The task to bring an agreed close on chain ourselves if the sender does not in time: where we
+    /// hold its signature, and it is worth the gas.
+    fn closes_later(&self, account: &Account, claim: &Claim) -> Vec<TaskChange> {
+        let shared = &self.shared;
+        let (channel, kind) = (*account.channel(), TaskKind::Close);
+        let paid = account.facts().withdrawn();
+        let gain = claim.balance.checked_since(paid).unwrap_or(Amount::ZERO);
+        let can = claim.sender_signature.is_some() && shared.config.is_worth_it(gain);
+        let put = TaskChange::Put(Task {
+            channel,
+            kind,
+            transaction: None,
+            not_before: shared.head().saturating_add(shared.config.close_patience),
+        });
+        let wanted = can && !shared.disputes.contains(&channel, kind);
+        wanted.then_some(put).into_iter().collect()
     }
 
     /// The proof, if it is the sender's.

@@ -1,5 +1,6 @@
 //! How the manager follows the chain and what it allows.
 
+use alloy_primitives::U256;
 use microraiden_protocol::ledger::Limits;
 use microraiden_protocol::{Amount, BlockNumber};
 use std::time::Duration;
@@ -19,12 +20,27 @@ pub struct Config {
     pub node_timeout: Duration,
     /// An unconfirmed stale close is disputed when its `settle_block` is this near.
     pub dispute_margin: u64,
-    /// The pause after a dispute transaction that failed.
+    /// The pause after a transaction that failed.
     pub dispute_retry: Duration,
-    /// The least that must be owed on a channel for bringing it on chain to be worth the gas.
+    /// The least that a transaction must bring in to be worth its gas: nothing is disputed, closed or
+    /// withdrawn for less, unless the operator asks for it.
     pub min_claim: Amount,
+    /// What one whole token is worth to the operator, in wei: then the gas of a transaction may cost no
+    /// more than its share of what the transaction brings in. Without it there is no such limit.
+    pub token_value_wei: Option<U256>,
+    /// That share, in percent.
+    pub gas_percent: u32,
+    /// How many blocks a sender has to bring an agreed close on chain before we do it.
+    pub close_patience: u64,
+    /// How many blocks after the end of the challenge period a sender has to settle before we claim.
+    pub settle_patience: u64,
     /// For how many such channels the wallet must hold the gas, or selling stops; 0 never stops it.
     pub most_claims: u32,
+    /// Selling stops when the newest block is older than this; for chains that make blocks by the clock.
+    pub max_head_age: Option<Duration>,
+    /// The least that a challenge period may last, or nothing is sold: it must be possible to answer a
+    /// stale close through an outage. Development chains are exempt.
+    pub min_challenge_time: Duration,
     /// What new proofs may skip.
     pub limits: Limits,
 }
@@ -40,7 +56,13 @@ impl Default for Config {
             dispute_margin: 100,
             dispute_retry: Duration::from_secs(15),
             min_claim: Amount::from(1),
+            token_value_wei: None,
+            gas_percent: 100,
+            close_patience: 240,
+            settle_patience: 240,
             most_claims: 16,
+            max_head_age: None,
+            min_challenge_time: Duration::from_secs(30 * 60),
             limits: Limits::default(),
         }
     }

@@ -1,17 +1,18 @@
-//! Bringing closes on chain ourselves, against stale ones and for the operator: durable tasks,
-//! carried out at their own pace.
+//! Bringing closes and withdrawals on chain ourselves, against stale closes, for the operator, and where
+//! the sender does not do its part: durable tasks, carried out at their own pace.
 //!
-//! A task and the promise it needs are written together. It is done when the channel's settlement is
-//! confirmed, whoever caused it.
+//! A task and the promise it needs are written together. A close is done when the channel's settlement is
+//! confirmed, whoever caused it; a withdrawal when the chain shows it.
 
 use crate::follow::agreed_close;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
 use microraiden_chain::TransactionError;
 use microraiden_protocol::ledger::{Account, Promise};
-use microraiden_protocol::{Balance, ChannelId, Phase, Signature};
+use microraiden_protocol::{Amount, Balance, BlockNumber, ChannelId, Phase, Signature};
 use microraiden_store::{StoreError, Task, TaskChange, TaskKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -26,10 +27,20 @@ pub(crate) struct Disputes(Mutex<BTreeMap<ChannelId, Due>>);
 /// What is to be done for one channel.
 #[derive(Debug, Default)]
 struct Due {
-    /// Never empty.
-    kinds: BTreeSet<TaskKind>,
-    /// `None` while it is being carried out.
+    /// Not before a block each; never empty.
+    kinds: BTreeMap<TaskKind, BlockNumber>,
+    /// Not before this moment; `None` for at once.
     at: Option<Instant>,
+    /// Whether it is being carried out.
+    is_running: bool,
+}
+
+impl Due {
+    fn has(&self, kind: TaskKind, head: BlockNumber) -> bool {
+        self.kinds
+            .get(&kind)
+            .is_some_and(|not_before| *not_before <= head)
+    }
 }
 
 impl Disputes {
@@ -44,17 +55,28 @@ impl Disputes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether something is to be done for a channel, now or later.
     pub(crate) fn contains(&self, channel: &ChannelId, kind: TaskKind) -> bool {
-        self.kinds(channel).contains(&kind)
+        self.lock()
+            .get(channel)
+            .is_some_and(|due| due.kinds.contains_key(&kind))
     }
 
-    /// What is to be done for a channel.
-    pub(crate) fn kinds(&self, channel: &ChannelId) -> BTreeSet<TaskKind> {
+    /// Whether something is to be done for a channel that the chain is far enough for.
+    pub(crate) fn is_due(&self, channel: &ChannelId, kind: TaskKind, head: BlockNumber) -> bool {
+        self.lock().get(channel).is_some_and(|due| due.has(kind, head))
+    }
+
+    /// What is to be done for a channel, now or later.
+    pub(crate) fn kinds(&self, channel: &ChannelId) -> Vec<TaskKind> {
         let disputes = self.lock();
-        disputes
-            .get(channel)
-            .map(|due| due.kinds.clone())
-            .unwrap_or_default()
+        let kinds = disputes.get(channel).map(|due| due.kinds.keys().copied());
+        kinds.into_iter().flatten().collect()
+    }
+
+    /// The channels for which something is to be done, now or later.
+    pub(crate) fn channels(&self) -> Vec<ChannelId> {
+        self.lock().keys().copied().collect()
     }
 
     /// Takes over changes that are durable.
@@ -64,8 +86,8 @@ impl Disputes {
             match change {
                 TaskChange::Put(task) => {
                     let due = disputes.entry(task.channel).or_default();
-                    due.kinds.insert(task.kind);
-                    due.at = Some(Instant::now());
+                    due.kinds.insert(task.kind, task.not_before);
+                    due.at = None;
                 }
                 TaskChange::Remove { channel, kind } => {
                     if let Some(due) = disputes.get_mut(channel) {
@@ -79,18 +101,31 @@ impl Disputes {
         }
     }
 
-    /// Takes out up to so many that are due.
-    fn take_due(&self, most: usize) -> Vec<ChannelId> {
+    /// Takes out up to so many that are due, those with the least `rank` first; those without one stay.
+    fn take_due<R: Ord>(&self, most: usize, rank: impl Fn(&ChannelId) -> Option<R>) -> Vec<ChannelId> {
         let now = Instant::now();
+        let waiting: Vec<_> = {
+            let disputes = self.lock();
+            let waiting = disputes
+                .iter()
+                .filter(|(_, due)| !due.is_running && due.at.is_none_or(|at| at <= now));
+            waiting.map(|(channel, _)| *channel).collect()
+        };
+        // Ranked without the lock: a rank is made of the account, whose lock comes first.
+        let ranked = waiting
+            .into_iter()
+            .filter_map(|channel| Some((rank(&channel)?, channel)));
+        let mut ranked: Vec<_> = ranked.collect();
+        ranked.sort_unstable();
+        ranked.truncate(most);
         let mut disputes = self.lock();
-        let due = disputes
-            .iter_mut()
-            .filter(|(_, due)| due.at.is_some_and(|at| at <= now));
-        due.take(most)
-            .map(|(channel, due)| {
-                due.at = None;
-                *channel
-            })
+        let mut take = |channel| {
+            disputes.get_mut(&channel)?.is_running = true;
+            Some(channel)
+        };
+        ranked
+            .into_iter()
+            .filter_map(|(_, channel)| take(channel))
             .collect()
     }
 }
@@ -106,16 +141,18 @@ impl Drop for Attempt {
         let next = Instant::now() + self.shared.config.dispute_retry;
         if let Some(due) = self.shared.disputes.lock().get_mut(&self.channel) {
             due.at = Some(next);
+            due.is_running = false;
         }
     }
 }
 
-/// Carries disputes out until it is told to stop, several at once: each waits for its block.
+/// Carries tasks out until it is told to stop, several at once: each waits for its block.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
     let mut attempts = JoinSet::new();
     while !*stop.borrow_and_update() {
-        for channel in shared.disputes.take_due(AT_ONCE - attempts.len()) {
+        let rank = |channel: &ChannelId| Some(Action::of(&shared, channel)?.rank());
+        for channel in shared.disputes.take_due(AT_ONCE - attempts.len(), rank) {
             let shared = shared.clone();
             attempts.spawn(Attempt { shared, channel }.run());
         }
@@ -123,7 +160,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             biased;
             _ = stop.changed() => {}
             Some(ended) = attempts.join_next() => if let Err(error) = ended {
-                tracing::error!(%error, "a close has failed; it will be tried again");
+                tracing::error!(%error, "a transaction has failed; it will be tried again");
             },
             () = shared.dispute_bell.notified() => {}
             () = tokio::time::sleep(shared.config.dispute_retry) => {}
@@ -148,51 +185,138 @@ impl Attempt {
     async fn run(self) {
         if let Err(error) = self.carry_out().await {
             let channel = self.channel;
-            tracing::error!(%channel, %error, "a close did not go through; it will be tried again");
+            let blocks_left = blocks_left(&self.shared, &channel);
+            tracing::error!(%channel, ?blocks_left, %error, "a transaction did not go through; it will be tried again");
         }
     }
 
-    /// Sends one `cooperativeClose` at what is owed, while there is something to claim.
+    /// Sends one transaction, while there is something to do.
     async fn carry_out(&self) -> Result<(), AttemptError> {
         let Self { shared, channel } = self;
-        let Some((balance, signature)) = claim(shared, channel) else {
+        let Some(action) = Action::of(shared, channel) else {
             return Ok(());
         };
         // The promise may have been made a moment ago: nothing is signed before it is durable.
         shared.barrier()?.await?;
-        let scheme = shared.contract.scheme();
-        let closing = scheme.sign_closing(&shared.key, channel, balance);
-        tracing::warn!(%channel, %balance, "closing the channel on chain");
-        let receipt = shared
-            .contract
-            .cooperative_close(&shared.wallet, channel, balance, &signature, &closing)
-            .await?;
-        let (transaction, gas) = (receipt.transaction, receipt.gas_used);
-        tracing::info!(%channel, %balance, %transaction, gas, "the close is on chain");
+        let Action {
+            balance,
+            signature,
+            gain,
+            ..
+        } = action;
+        let wallet = match shared.config.max_cost_wei(gain, shared.contract.token().decimals) {
+            Some(cost) => shared.wallet.with_max_cost(cost),
+            None => shared.wallet.clone(),
+        };
+        let contract = &shared.contract;
+        let receipt = if action.is_withdrawal {
+            tracing::info!(%channel, %balance, %gain, "withdrawing");
+            contract.withdraw(&wallet, channel, balance, &signature).await?
+        } else {
+            let closing = contract.scheme().sign_closing(&shared.key, channel, balance);
+            tracing::warn!(%channel, %balance, %gain, "closing the channel on chain");
+            let close = contract.cooperative_close(&wallet, channel, balance, &signature, &closing);
+            close.await?
+        };
+        let (transaction, gas, cost_wei) = (receipt.transaction, receipt.gas_used, receipt.cost_wei());
+        tracing::info!(%channel, %balance, %transaction, gas, %cost_wei, "the transaction is on chain");
         Ok(())
     }
 }
 
-/// What to claim: the agreed close if the sender signed it, else the disputed proof. `None` while
-/// there is nothing to act on. Promised before.
-fn claim(shared: &Shared, channel: &ChannelId) -> Option<(Balance, Signature)> {
-    let forced = shared.disputes.contains(channel, TaskKind::Close);
-    let slot = shared.accounts.get(channel)?;
-    let account = slot.lock();
-    let claim = agreed_close(&account).or_else(|| disputed(&account))?;
-    let acts = match account.facts().phase {
-        Phase::Open => forced,
-        // Where the sender has claimed more than we could, its settlement pays us more.
-        Phase::Challenged { closing_balance, .. } => {
-            account.is_stale_close(closing_balance) || forced && closing_balance <= claim.0
-        }
-        Phase::Pending | Phase::Settled { .. } => false,
-    };
-    acts.then_some(claim)
+/// What one transaction of ours would do.
+struct Action {
+    balance: Balance,
+    /// The sender's, for that balance.
+    signature: Signature,
+    is_withdrawal: bool,
+    /// Until when, where the sender has begun a close.
+    settle_block: Option<BlockNumber>,
+    /// What it brings in.
+    gain: Amount,
+}
+
+impl Action {
+    /// What is to be done for a channel and can be done now. Promised before.
+    fn of(shared: &Shared, channel: &ChannelId) -> Option<Self> {
+        let head = shared.head();
+        let is_due = |kind| shared.disputes.is_due(channel, kind, head);
+        let (dispute, close) = (is_due(TaskKind::Dispute), is_due(TaskKind::Close));
+        let withdraw = is_due(TaskKind::Withdraw);
+        let slot = shared.accounts.get(channel)?;
+        let account = slot.lock();
+        let claim = agreed_close(&account).or_else(|| disputed(&account));
+        let closing = claim.filter(|(balance, _)| match account.facts().phase {
+            Phase::Open => close,
+            // Where the sender has claimed more than we could, its settlement pays us more.
+            Phase::Challenged { closing_balance, .. } => {
+                dispute && account.is_stale_close(closing_balance) || close && closing_balance <= *balance
+            }
+            Phase::Pending | Phase::Settled { .. } => false,
+        });
+        let is_withdrawal = closing.is_none();
+        let (balance, signature) = match closing {
+            Some(claim) => claim,
+            None => withdraw.then(|| withdrawal(&account)).flatten()?,
+        };
+        let (settle_block, paid) = match account.facts().phase {
+            Phase::Challenged {
+                settle_block,
+                closing_balance,
+                ..
+            } => (Some(settle_block), closing_balance),
+            _ => (None, Balance::ZERO),
+        };
+        // A close that the sender leaves unsettled brings in all of it.
+        let paid = if close { Balance::ZERO } else { paid };
+        let paid = paid.max(account.facts().withdrawn());
+        Some(Self {
+            balance,
+            signature,
+            is_withdrawal,
+            settle_block,
+            gain: balance.checked_since(paid).unwrap_or(Amount::ZERO),
+        })
+    }
+
+    /// The order in which actions are taken: those with the least time left first, then by what they bring in.
+    fn rank(&self) -> (BlockNumber, bool, Reverse<Amount>) {
+        let until = self.settle_block.unwrap_or(BlockNumber(u64::MAX));
+        (until, self.is_withdrawal, Reverse(self.gain))
+    }
 }
 
 fn disputed(account: &Account) -> Option<(Balance, Signature)> {
     let at = account.promise().and_then(Promise::dispute)?;
     let proof = account.row().proofs.iter().find(|proof| proof.balance == at)?;
     Some((proof.balance, proof.signature))
+}
+
+/// The last withdrawal that was decided, unless the chain shows it or a close is in its way.
+fn withdrawal(account: &Account) -> Option<(Balance, Signature)> {
+    let at = *account.row().sent_withdrawals.last()?;
+    let facts = account.facts();
+    let is_open = facts.phase == Phase::Open && at > facts.withdrawn() && at <= facts.deposit.limit();
+    let proof = account.row().proofs.iter().find(|proof| proof.balance == at)?;
+    is_open.then_some((proof.balance, proof.signature))
+}
+
+/// How many blocks are left until the sender may settle; `None` where it has not begun to close.
+fn blocks_left(shared: &Shared, channel: &ChannelId) -> Option<u64> {
+    let slot = shared.accounts.get(channel)?;
+    match slot.lock().facts().phase {
+        Phase::Challenged { settle_block, .. } => Some(settle_block.0.saturating_sub(shared.head().0)),
+        _ => None,
+    }
+}
+
+/// Calls the operator where the time of a dispute is running out.
+pub(crate) fn alarm(shared: &Shared) {
+    for channel in shared.disputes.channels() {
+        let is_dispute = shared.disputes.contains(&channel, TaskKind::Dispute);
+        let left = blocks_left(shared, &channel).filter(|_| is_dispute);
+        if let Some(blocks_left) = left.filter(|left| *left < shared.config.dispute_margin) {
+            tracing::error!(%channel, blocks_left, "the time for answering a stale close is running out; look after node and wallet");
+        }
+    }
 }

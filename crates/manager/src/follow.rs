@@ -2,19 +2,26 @@
 
 use crate::accounts::{Slot, SlotGuard};
 use crate::manager::Shared;
-use microraiden_chain::{ChainError, Follower};
+use crate::payment::Unavailable;
+use crate::{dispute, worth};
+use microraiden_chain::{ChainError, Contract, Follower};
 use microraiden_protocol::ledger::{Account, Promise, Transition};
 use microraiden_protocol::{
-    Balance, BlockNumber, ChainFacts, ChainUpdate, ChannelEvent, ChannelId, Heads, Phase, Signature,
+    Balance, BlockNumber, ChainFacts, ChainUpdate, ChannelChange, ChannelEvent, ChannelId, Heads, Phase,
+    Signature,
 };
-use microraiden_store::{Batch, StoreError, Task, TaskChange, TaskKind, Ticket};
+use microraiden_store::{Batch, Halt, HaltChange, HaltKind, StoreError, Task, TaskChange, TaskKind, Ticket};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The pause before a batch that found the store's queue full is handed in again.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// The pause between two calls of the operator for the same reason.
+const ALARM_PAUSE: Duration = Duration::from_secs(60);
 
 /// Takes the chain over into the accounts; the only one that holds several accounts' locks.
 pub(crate) struct ChainFollower {
@@ -24,10 +31,14 @@ pub(crate) struct ChainFollower {
     events: HashMap<ChannelId, Vec<ChannelEvent>>,
     /// Which channels have events in a block.
     by_block: BTreeMap<BlockNumber, BTreeSet<ChannelId>>,
-    /// Channels with a close requested on chain that is not settled.
+    /// Channels with a close requested on chain that is not settled: each new head may ask for more.
     challenged: BTreeSet<ChannelId>,
     /// `None` until everything kept was looked at.
     heads: Option<Heads>,
+    /// When the operator was last called for a dispute whose time runs out.
+    alarmed: Option<Instant>,
+    /// What was read, and is to be taken over before anything else is read.
+    unkept: Option<ChainUpdate>,
 }
 
 /// Follows until it is told to stop.
@@ -42,6 +53,10 @@ pub(crate) async fn run(mut chain: ChainFollower) {
         };
         let more = match polled {
             Ok(more) => more,
+            Err(FollowError::Chain(error)) if error.is_fatal() => {
+                chain.shared.fail(error);
+                return;
+            }
             Err(FollowError::Chain(error)) => {
                 tracing::warn!(%error, "the node does not answer as it should; trying again");
                 false
@@ -50,6 +65,8 @@ pub(crate) async fn run(mut chain: ChainFollower) {
                 chain.shared.stop_selling(&error);
                 return;
             }
+            // The store has said why.
+            Err(FollowError::Halt(_)) => return,
         };
         if !more {
             let pause = chain.shared.config.poll_interval;
@@ -65,6 +82,8 @@ pub(crate) enum FollowError {
     Chain(#[from] ChainError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("it cannot be kept that the state is a restored backup")]
+    Halt(#[source] Unavailable),
 }
 
 impl From<FollowError> for crate::StartError {
@@ -72,6 +91,7 @@ impl From<FollowError> for crate::StartError {
         match error {
             FollowError::Chain(error) => Self::Chain(error),
             FollowError::Store(error) => Self::Store(error),
+            FollowError::Halt(error) => Self::Halt(error),
         }
     }
 }
@@ -86,6 +106,8 @@ impl ChainFollower {
             events: HashMap::new(),
             by_block: BTreeMap::new(),
             challenged: BTreeSet::new(),
+            alarmed: None,
+            unkept: None,
         };
         events.into_iter().for_each(|event| chain.add(event));
         chain
@@ -101,14 +123,37 @@ impl ChainFollower {
         if self.heads.is_none() {
             self.keep(&ChainUpdate::default()).await?;
         }
-        Ok(())
+        self.date_the_backup().await
+    }
+
+    /// After a backup was restored: all channels that are there now are from before.
+    async fn date_the_backup(&self) -> Result<(), FollowError> {
+        if !self.shared.halts.is_undated() {
+            return Ok(());
+        }
+        let head = self.shared.head();
+        let set = HaltChange::Set(Halt {
+            kind: HaltKind::Restored,
+            block: Some(head),
+        });
+        tracing::warn!(%head, "the state was restored from a backup: channels opened up to this block are closed only, until the operator resumes the selling");
+        self.shared.keep_halts(vec![set]).await.map_err(FollowError::Halt)
     }
 
     /// Takes over one update; whether there is more at once.
     async fn poll_once(&mut self) -> Result<bool, FollowError> {
-        if let Some(update) = self.follower.poll().await? {
+        if self.unkept.is_none() {
+            self.unkept = self.follower.poll().await?;
+        }
+        if let Some(update) = self.unkept.take() {
+            // Another chain has no block of ours: nothing may be forgotten for it.
+            if let Err(error) = self.check_chain(&update).await {
+                self.unkept = Some(update);
+                return Err(error.into());
+            }
             self.keep(&update).await?;
         }
+        self.look_at_the_clock().await?;
         let caught_up = self.follower.caught_up();
         if caught_up {
             // Before, there may be a close that was not read yet.
@@ -130,7 +175,51 @@ impl ChainFollower {
         // Only now are the promises durable that the disputes sign.
         self.shared.disputes.apply(&tasks);
         self.shared.dispute_bell.notify_one();
+        if self.alarmed.is_none_or(|at| at.elapsed() >= ALARM_PAUSE) {
+            self.alarmed = Some(Instant::now());
+            dispute::alarm(&self.shared);
+        }
         Ok(())
+    }
+
+    /// Whether a chain that was reorganised is still the one that holds our contract.
+    async fn check_chain(&self, update: &ChainUpdate) -> Result<(), ChainError> {
+        let contract = &self.shared.contract;
+        if update.rewind_to.is_some() {
+            contract.node().check_chain_id().await?;
+        }
+        if self.deep_fork(update).is_some() {
+            Contract::at(contract.node().clone(), contract.address()).await?;
+        }
+        Ok(())
+    }
+
+    /// Learns how old the newest block is, where that matters.
+    async fn look_at_the_clock(&self) -> Result<(), ChainError> {
+        if self.shared.config.max_head_age.is_some() {
+            let header = self.shared.contract.node().latest_header().await?;
+            self.shared.set_head_time(header.timestamp);
+        }
+        Ok(())
+    }
+
+    /// The last block that stayed, if an update goes back behind what counted as confirmed.
+    fn deep_fork(&self, update: &ChainUpdate) -> Option<BlockNumber> {
+        let known = || heads(self.shared.head(), &self.shared);
+        let confirmed = self.heads.unwrap_or_else(known).confirmed;
+        update.rewind_to.filter(|last| *last < confirmed)
+    }
+
+    fn halts(&self, update: &ChainUpdate) -> Vec<HaltChange> {
+        let Some(last) = self.deep_fork(update) else {
+            return Vec::new();
+        };
+        let head = self.shared.head();
+        tracing::error!(%head, fork = %last, "the chain was reorganised deeper than the confirmations; selling stops until the operator resumes it");
+        vec![HaltChange::Set(Halt {
+            kind: HaltKind::Reorganised,
+            block: Some(last),
+        })]
     }
 
     /// Decides everything that follows from an update and hands it to the store in one batch.
@@ -152,6 +241,7 @@ impl ChainFollower {
             .collect();
         let mut batch = Batch {
             chain: Some(update.clone()),
+            halts: self.halts(update),
             ..Batch::default()
         };
         let mut fresh = HashMap::<ChannelId, Vec<&ChannelEvent>>::new();
@@ -171,8 +261,11 @@ impl ChainFollower {
                 decided.extend(batch.transitions.last().cloned());
             }
         }
-        let tasks = batch.tasks.clone();
+        self.report(update, &guards);
+        let (tasks, halts) = (batch.tasks.clone(), batch.halts.clone());
         let ticket = self.shared.store.commit(batch)?;
+        // Before anybody can sell on what is new.
+        self.shared.halts.apply(&halts);
         for transition in decided {
             self.install(transition, &mut guards);
         }
@@ -205,7 +298,25 @@ impl ChainFollower {
             affected.extend(self.by_block.range(range).flat_map(|(_, channels)| channels));
         }
         affected.extend(&self.challenged);
+        affected.extend(self.shared.disputes.channels());
         affected
+    }
+
+    /// Tells the operator of settlements that pay less than was claimed.
+    fn report(&self, update: &ChainUpdate, accounts: &HashMap<ChannelId, SlotGuard<'_>>) {
+        for event in &update.events {
+            let ChannelChange::Settled { balance, .. } = event.change else {
+                continue;
+            };
+            let claimed = accounts
+                .get(&event.channel)
+                .and_then(|account| account.promise()?.dispute())
+                .filter(|claimed| *claimed > balance);
+            if let Some(claimed) = claimed {
+                let channel = event.channel;
+                tracing::error!(%channel, %balance, %claimed, "settled at less than was claimed");
+            }
+        }
     }
 
     /// The transitions and tasks that a channel's new facts ask for.
@@ -226,54 +337,103 @@ impl ChainFollower {
         let Some(account) = observed.as_ref().map(Transition::after).or(account) else {
             return;
         };
-        let kinds = self.shared.disputes.kinds(&channel);
-        let kind = TaskKind::Dispute;
-        let task = kinds.contains(&kind);
-        let over = matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed);
-        if over {
-            let done = kinds.into_iter().map(|kind| TaskChange::Remove { channel, kind });
-            batch.tasks.extend(done);
+        let (tasks, promise) = self.tasks(account, head, heads);
+        batch.tasks.extend(tasks);
+        batch.transitions.extend(observed);
+        batch.transitions.extend(promise);
+    }
+
+    /// What is to be done for an account now, and is not done any more; and the promise that this takes.
+    fn tasks(
+        &self,
+        account: &Account,
+        head: BlockNumber,
+        heads: Heads,
+    ) -> (Vec<TaskChange>, Option<Transition>) {
+        let (disputes, channel) = (&self.shared.disputes, *account.channel());
+        if matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed) {
+            let done = disputes.kinds(&channel).into_iter();
+            return (
+                done.map(|kind| TaskChange::Remove { channel, kind }).collect(),
+                None,
+            );
         }
-        let dispute = self.dispute(account, head, heads);
-        if dispute.as_ref().is_some_and(|promise| !task || promise.is_some()) {
-            batch.tasks.push(TaskChange::Put(Task {
+        let mut changes = Vec::new();
+        let mut put = |kind| {
+            changes.push(TaskChange::Put(Task {
                 channel,
                 kind,
                 transaction: None,
                 not_before: BlockNumber(0),
             }));
+        };
+        let is_disputed = self.is_to_dispute(account, head, heads);
+        let is_left = self.is_left_unsettled(account, head);
+        let is_closing = is_left || disputes.is_due(&channel, TaskKind::Close, head);
+        let mut promise = None;
+        if (is_disputed || is_closing) && agreed_close(account).is_none() {
+            match account.dispute(self.shared.writer()) {
+                Ok(claim) => promise = claim.transition,
+                // Where the chain recovers, there may be something again.
+                Err(_) if !is_disputed => {}
+                Err(error) => {
+                    tracing::error!(%channel, %error, "a stale close cannot be disputed");
+                    return (changes, None);
+                }
+            }
         }
-        batch.transitions.extend(observed);
-        batch.transitions.extend(dispute.flatten());
+        if is_disputed && (!disputes.contains(&channel, TaskKind::Dispute) || promise.is_some()) {
+            put(TaskKind::Dispute);
+        }
+        if is_left && !disputes.is_due(&channel, TaskKind::Close, head) {
+            put(TaskKind::Close);
+        }
+        let shown = account.facts().withdrawn() >= account.withdrawn();
+        match (shown, disputes.contains(&channel, TaskKind::Withdraw)) {
+            (true, true) => changes.push(TaskChange::Remove {
+                channel,
+                kind: TaskKind::Withdraw,
+            }),
+            // A withdrawal that a reorganisation took back.
+            (false, false) if account.facts().phase == Phase::Open => put(TaskKind::Withdraw),
+            _ => {}
+        }
+        (changes, promise)
     }
 
-    /// Whether a stale close must be answered now, and the promise that this takes: none when the
-    /// sender's own signature for the agreed close is at hand.
-    fn dispute(&self, account: &Account, head: BlockNumber, heads: Heads) -> Option<Option<Transition>> {
+    /// Whether a stale close must be answered now.
+    fn is_to_dispute(&self, account: &Account, head: BlockNumber, heads: Heads) -> bool {
         let Phase::Challenged {
             requested_at,
             settle_block,
             closing_balance,
         } = account.facts().phase
         else {
-            return None;
+            return false;
         };
-        let margin = settle_block.saturating_sub(self.shared.config.dispute_margin);
-        let due = requested_at <= heads.confirmed || head >= margin;
-        if !due || !account.is_stale_close(closing_balance) {
-            return None;
-        }
-        if agreed_close(account).is_some() {
-            return Some(None);
-        }
-        match account.dispute(self.shared.writer()) {
-            Ok(claim) => Some(claim.transition),
-            Err(error) => {
-                let channel = account.channel();
-                tracing::error!(%channel, %closing_balance, %error, "a stale close cannot be disputed");
-                None
-            }
-        }
+        let config = &self.shared.config;
+        let margin = settle_block.saturating_sub(config.dispute_margin);
+        (requested_at <= heads.confirmed || head >= margin)
+            && account.is_stale_close(closing_balance)
+            && config.is_worth_it(worth::gain(account))
+    }
+
+    /// Whether the sender could have settled its close long ago, so that we claim what it owes.
+    fn is_left_unsettled(&self, account: &Account, head: BlockNumber) -> bool {
+        let Phase::Challenged {
+            settle_block,
+            closing_balance,
+            ..
+        } = account.facts().phase
+        else {
+            return false;
+        };
+        let config = &self.shared.config;
+        // Where the sender owes more than we can claim, we wait for it.
+        let can = worth::claimable(account).is_some_and(|balance| balance >= closing_balance);
+        head > settle_block.saturating_add(config.settle_patience)
+            && can
+            && config.is_worth_it(worth::unpaid(account))
     }
 
     fn install(&self, transition: Transition, guards: &mut HashMap<ChannelId, SlotGuard<'_>>) {

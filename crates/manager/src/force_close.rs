@@ -56,7 +56,9 @@ impl ChannelManager {
                 transaction: None,
                 not_before: BlockNumber(0),
             });
-            let wanted = decision.on_chain && !shared.disputes.contains(channel, TaskKind::Close);
+            // Where we would have waited for the sender, now we do not.
+            let head = shared.head();
+            let wanted = decision.on_chain && !shared.disputes.is_due(channel, TaskKind::Close, head);
             let tasks: Vec<_> = wanted.then_some(put).into_iter().collect();
             // Empty when all is promised already: then it resolves when that is durable.
             let batch = Batch {

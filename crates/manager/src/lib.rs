@@ -7,10 +7,13 @@
 //! - [`payment`]: an offer becomes a [`Permit`] or is denied;
 //! - [`closing`]: a close that the sender asks for;
 //! - [`force_close`]: a close that the operator wants, whatever the sender does;
+//! - [`bulk`]: closing all channels, or withdrawing from them;
 //! - [`overview`]: what anybody may see, page by page;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
-//! - `dispute`: stale closes are answered and forced ones carried out, at their own pace;
-//! - `gas`: selling stops while what is owed could not be brought on chain.
+//! - `dispute`: stale closes are answered, forced ones and withdrawals carried out, at their own pace;
+//! - `worth`: what a transaction brings in, and what its gas may cost;
+//! - `gas`: selling stops while what is owed could not be brought on chain;
+//! - `halts`: selling stops until the operator says that it may go on.
 //!
 //! Invariants: content needs a [`Permit`], and a permit is made only after the payment is durable;
 //! a closing signature leaves only after its promise is durable; an account in memory changes only
@@ -18,12 +21,14 @@
 //! more than one such lock at a time.
 
 mod accounts;
+pub mod bulk;
 pub mod closing;
 mod config;
 mod dispute;
 mod follow;
 pub mod force_close;
 mod gas;
+mod halts;
 mod manager;
 mod open;
 pub mod overview;
@@ -31,11 +36,14 @@ pub mod payment;
 #[cfg(feature = "shuttle")]
 pub mod schedules;
 mod sync;
+mod worth;
 
+pub use bulk::{Begun, Withdrawing};
 pub use closing::{Asker, CloseError, CloseRequest};
 pub use config::Config;
 pub use force_close::ForceCloseError;
 pub use manager::{ChannelManager, StartError};
+pub use microraiden_store::HaltKind;
 pub use open::{OpenError, Receiver};
 pub use overview::{ChannelOverview, ChannelState, Filter, Page, PageQuery, Totals};
 pub use payment::{Denied, Offer, Permit, Receipt, Unavailable};

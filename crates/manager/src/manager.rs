@@ -3,19 +3,26 @@
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::follow::ChainFollower;
+use crate::halts::Halts;
 use crate::payment::Unavailable;
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::{dispute, follow, gas};
 use microraiden_chain::{ChainError, Contract, Follower, Party, Wallet, abi};
 use microraiden_protocol::ledger::Writer;
 use microraiden_protocol::{Address, BlockNumber, SecretKey};
-use microraiden_store::{ChannelStore, StoreError, Task};
+use microraiden_store::{ChannelStore, Halt, StoreError, Task};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+/// Chains of nobody's money, whose blocks come as fast as one likes.
+const DEVELOPMENT_CHAINS: [u64; 2] = [1337, 31337];
+/// Over how many blocks it is observed how long a block takes.
+const OBSERVED_BLOCKS: u64 = 1_000;
 
 /// Why the manager did not start.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +30,9 @@ pub enum StartError {
     /// The state could not be read.
     #[error("the state cannot be loaded")]
     Store(#[from] StoreError),
+    /// What concerns the receiver as a whole could not be kept.
+    #[error("the state cannot be kept")]
+    Halt(#[source] Unavailable),
     /// The node did not answer, or cannot be used.
     #[error("the chain cannot be followed")]
     Chain(#[from] ChainError),
@@ -55,18 +65,34 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ChannelStore>,
     pub(crate) config: Config,
     pub(crate) accounts: Accounts,
-    /// Stale closes to answer.
+    /// What the operator has to be asked about.
+    pub(crate) halts: Halts,
+    /// What is to be done on the chain.
     pub(crate) disputes: dispute::Disputes,
-    /// Rung when there may be something to dispute.
+    /// Rung when there may be something to do.
     pub(crate) dispute_bell: Notify,
     pub(crate) stop: watch::Sender<bool>,
+    /// Why following has ended for good.
+    failure: watch::Sender<Option<Arc<ChainError>>>,
     instance: u64,
     sequence: AtomicU64,
     store_stopped: AtomicBool,
     /// The wallet cannot pay the gas of what is owed.
     pub(crate) gas_short: AtomicBool,
+    /// The challenge period of the contract is too short here.
+    challenge_too_short: AtomicBool,
     node_seen: Mutex<Instant>,
     head: AtomicU64,
+    /// When the newest block was made, in seconds since 1970; 0 where nobody asks.
+    head_time: AtomicU64,
+}
+
+/// What a store has kept besides the accounts.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) halts: Vec<Halt>,
+    pub(crate) head: BlockNumber,
 }
 
 impl std::fmt::Debug for Shared {
@@ -102,8 +128,11 @@ impl ChannelManager {
             key,
             store,
             config,
-            snapshot.tasks,
-            head,
+            Kept {
+                tasks: snapshot.tasks,
+                halts: snapshot.halts,
+                head,
+            },
         ));
         snapshot
             .accounts
@@ -111,6 +140,7 @@ impl ChannelManager {
             .for_each(|account| shared.accounts.add(account));
         let mut follower = ChainFollower::new(shared.clone(), follower, snapshot.events);
         follower.catch_up().await?;
+        shared.check_challenge_period().await?;
         let tasks = vec![
             tokio::spawn(follow::run(follower)),
             tokio::spawn(dispute::run(shared.clone())),
@@ -161,6 +191,17 @@ impl ChannelManager {
         self.shared.config.start_block
     }
 
+    /// Resolves when the chain cannot be followed any more, whatever one does: the node is on another chain,
+    /// or the contract is gone. Nothing is sold then, and the program should end.
+    pub async fn failed(&self) -> Arc<ChainError> {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await.map(|error| error.clone()) {
+            Ok(Some(error)) => error,
+            // It is owned by what this borrows.
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Stops selling, following and disputing, and waits until the last two have ended. What becomes
     /// of permits is still kept.
     pub async fn stop(&self) {
@@ -182,8 +223,7 @@ impl Shared {
         key: SecretKey,
         store: Arc<dyn ChannelStore>,
         config: Config,
-        tasks: Vec<Task>,
-        head: BlockNumber,
+        kept: Kept,
     ) -> Self {
         Self {
             contract,
@@ -192,16 +232,20 @@ impl Shared {
             store,
             config,
             accounts: Accounts::default(),
-            disputes: dispute::Disputes::new(tasks),
+            halts: Halts::new(&kept.halts),
+            disputes: dispute::Disputes::new(kept.tasks),
             dispute_bell: Notify::new(),
             stop: watch::Sender::new(false),
+            failure: watch::Sender::new(None),
             // Hash maps draw their keys from the system's randomness.
             instance: RandomState::new().hash_one(0),
             sequence: AtomicU64::new(0),
             store_stopped: AtomicBool::new(false),
             gas_short: AtomicBool::new(false),
+            challenge_too_short: AtomicBool::new(false),
             node_seen: Mutex::new(Instant::now()),
-            head: AtomicU64::new(head.0),
+            head_time: AtomicU64::new(0),
+            head: AtomicU64::new(kept.head.0),
         }
     }
 
@@ -221,6 +265,49 @@ impl Shared {
         self.head.store(head.0, Ordering::Relaxed);
     }
 
+    /// Notes when the node's newest block was made.
+    pub(crate) fn set_head_time(&self, timestamp: u64) {
+        self.head_time.store(timestamp, Ordering::Relaxed);
+    }
+
+    fn is_head_too_old(&self) -> bool {
+        let Some(limit) = self.config.max_head_age else {
+            return false;
+        };
+        let made = Duration::from_secs(self.head_time.load(Ordering::Relaxed));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(made) > limit
+    }
+
+    /// Compares the challenge period with the time that blocks take on this chain.
+    async fn check_challenge_period(&self) -> Result<(), ChainError> {
+        let (node, least) = (self.contract.node(), self.config.min_challenge_time);
+        if least.is_zero() || DEVELOPMENT_CHAINS.contains(&node.chain_id()) {
+            tracing::info!("the length of the challenge period is not looked at");
+            return Ok(());
+        }
+        let newest = node.latest_header().await?;
+        let blocks = newest.block.number.0.min(OBSERVED_BLOCKS);
+        let old = node.header(newest.block.number.saturating_sub(blocks)).await?;
+        // The chain was just reorganised: as good a time as any to look again.
+        let Some(old) = old.filter(|_| blocks > 0) else {
+            return Ok(());
+        };
+        let seconds = newest.timestamp.saturating_sub(old.timestamp);
+        let period = u64::from(self.contract.challenge_period());
+        let lasts = Duration::from_secs(seconds.saturating_mul(period) / blocks);
+        if lasts < least {
+            tracing::error!(
+                ?lasts,
+                ?least,
+                blocks = period,
+                "the challenge period is too short on this chain: a stale close could not be answered through an outage; nothing is sold"
+            );
+            self.challenge_too_short.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Notes that the chain was read up to the node's newest block.
     pub(crate) fn node_answered(&self) {
         *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -237,14 +324,29 @@ impl Shared {
     /// Whether anything may be sold: not while a close on chain would go unseen.
     pub(crate) fn check_selling(&self) -> Result<(), Unavailable> {
         self.check_store()?;
+        if self.failure.borrow().is_some() {
+            return Err(Unavailable::WrongChain);
+        }
         let seen = *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *self.stop.borrow() || seen.elapsed() > self.config.node_timeout {
             return Err(Unavailable::NodeSilent);
         }
+        if self.is_head_too_old() {
+            return Err(Unavailable::HeadTooOld);
+        }
         if self.gas_short.load(Ordering::Relaxed) {
             return Err(Unavailable::GasShort);
         }
-        Ok(())
+        if self.challenge_too_short.load(Ordering::Relaxed) {
+            return Err(Unavailable::ChallengeTooShort);
+        }
+        self.halts.check()
+    }
+
+    /// The chain or the contract is another one.
+    pub(crate) fn fail(&self, error: ChainError) {
+        tracing::error!(%error, "the chain cannot be followed any more; selling stops for good");
+        self.failure.send_replace(Some(Arc::new(error)));
     }
 
     /// The store has failed: what is in memory may be ahead of the disk, so nothing is sold until

@@ -2,12 +2,18 @@
 
 use crate::config::Config;
 use crate::manager::{ChannelManager, StartError};
-use microraiden_chain::{ChainError, Contract, Node, Wallet};
+use microraiden_chain::{ChainError, Contract, Node, Wallet, WalletOptions};
 use microraiden_protocol::{Address, SecretKey};
 use microraiden_store::{Binding, OpenError as StateError, SqliteStore};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
+
+/// How long one attempt waits for its block; then the order of what waits is thought over.
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long a transaction waits for its block before its fees are raised.
+const RAISE_FEES_AFTER: Duration = Duration::from_secs(30);
 
 /// Who is paid, through which contract, and where it is kept.
 #[derive(Debug, Clone)]
@@ -16,7 +22,8 @@ pub struct Receiver {
     pub rpc: Url,
     /// The channel contract.
     pub contract: Address,
-    /// The receiver's key: signs closes, and pays the gas of disputes.
+    /// The receiver's key: signs closes, and pays the gas of disputes. While this runs, no other program
+    /// may send transactions with it.
     pub key: SecretKey,
     /// The SQLite file that keeps accounts and proofs; it is created when it is not there. Lose it,
     /// and the money in it is lost.
@@ -57,7 +64,14 @@ impl ChannelManager {
             receiver: key.address(),
         };
         let store = Arc::new(SqliteStore::open(&state_file, binding)?);
-        let wallet = Wallet::new(node, key.clone());
+        // What was sent before a restart must not hold a dispute up.
+        let options = WalletOptions {
+            is_exclusive: true,
+            receipt_timeout: RECEIPT_TIMEOUT,
+            raise_fees_after: RAISE_FEES_AFTER,
+            ..WalletOptions::default()
+        };
+        let wallet = Wallet::with_options(node, key.clone(), options);
         Ok(Self::start(contract, wallet, key, store, config).await?)
     }
 }

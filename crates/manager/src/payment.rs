@@ -41,6 +41,18 @@ pub enum Unavailable {
     /// The wallet cannot pay for bringing on chain what was sold already.
     #[error("Channel manager ETH balance is below limit")]
     GasShort,
+    /// The newest block is too old: the node has stopped following the chain, or the chain stands still.
+    #[error("the newest block is too old; the node or the chain stands still")]
+    HeadTooOld,
+    /// The chain was reorganised deeper than the confirmations.
+    #[error("the chain was reorganised deeper than its confirmations; the operator must resume the selling")]
+    Reorganised,
+    /// The challenge period is too short to answer a stale close through an outage.
+    #[error("the challenge period of the contract is too short on this chain to sell safely")]
+    ChallengeTooShort,
+    /// The node is on another chain, or the contract is not there any more.
+    #[error("the node or the contract is not the one that payments are for; the operator must restart")]
+    WrongChain,
     /// More payments wait for the disk than may.
     #[error("too many payments are waiting; repeat the request")]
     Busy,
@@ -116,6 +128,7 @@ impl ChannelManager {
             .accounts
             .get(&offer.channel)
             .ok_or(Refusal::UnknownChannel)?;
+        self.shared.halts.check_channel(&offer.channel)?;
         let recognised = {
             let account = slot.lock();
             account.screen(offer.balance)?;
@@ -194,7 +207,7 @@ impl Shared {
             .map_err(|error| self.store_failed(&error))
     }
 
-    fn store_failed(&self, error: &StoreError) -> Unavailable {
+    pub(crate) fn store_failed(&self, error: &StoreError) -> Unavailable {
         if error.is_transient() {
             Unavailable::Busy
         } else {

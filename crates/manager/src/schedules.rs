@@ -5,11 +5,11 @@
 
 use crate::accounts::{Slot, SlotGuard};
 use crate::config::Config;
-use crate::manager::{ChannelManager, Shared};
+use crate::manager::{ChannelManager, Kept, Shared};
 use crate::payment::Unavailable;
 use microraiden_chain::{Contract, Wallet};
 use microraiden_protocol::ledger::Account;
-use microraiden_protocol::{BlockNumber, ChainFacts, ChannelId, SecretKey};
+use microraiden_protocol::{ChainFacts, ChannelId, SecretKey};
 use microraiden_store::{ChannelStore, Ticket};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -55,8 +55,7 @@ impl ChannelManager {
         config: Config,
         accounts: Vec<Account>,
     ) -> Self {
-        let head = BlockNumber(0);
-        let shared = Shared::new(contract, wallet, key, store, config, Vec::new(), head);
+        let shared = Shared::new(contract, wallet, key, store, config, Kept::default());
         accounts
             .into_iter()
             .for_each(|account| shared.accounts.add(account));

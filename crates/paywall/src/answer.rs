@@ -67,11 +67,16 @@ pub(crate) fn denied(
     }
 }
 
-/// 502 when the node is silent or its gas cannot be paid, 503 when payments cannot be stored.
+/// 502 when the node does not do its part or its gas cannot be paid, 503 when we cannot promise what
+/// selling takes.
 pub(crate) fn unavailable(why: Unavailable) -> Response<Body> {
     let status = match why {
-        Unavailable::NodeSilent | Unavailable::GasShort => StatusCode::BAD_GATEWAY,
-        Unavailable::Busy | Unavailable::StoreStopped => StatusCode::SERVICE_UNAVAILABLE,
+        Unavailable::NodeSilent | Unavailable::HeadTooOld | Unavailable::GasShort => StatusCode::BAD_GATEWAY,
+        Unavailable::Busy
+        | Unavailable::StoreStopped
+        | Unavailable::Reorganised
+        | Unavailable::ChallengeTooShort
+        | Unavailable::WrongChain => StatusCode::SERVICE_UNAVAILABLE,
     };
     sentence(status, &why.to_string())
 }

@@ -158,6 +158,7 @@ pub(crate) const fn allowed(refusal: Refusal) -> u32 {
 const fn waits(refusal: Refusal) -> bool {
     match refusal {
         Refusal::UnknownChannel
+        | Refusal::ClosingOnly
         | Refusal::ClosePromised
         | Refusal::Challenged
         | Refusal::Settled

@@ -244,7 +244,7 @@ async fn who_is_allowed_needs_no_signature_of_the_senders() {
     let at = |balance: u64| CloseRequest {
         channel,
         balance: balance.into(),
-        asker: Asker::Allowed,
+        asker: Asker::Operator,
     };
     assert_eq!(manager.close(at(0)).await, Err(CloseError::NothingPaid));
     let metered = world.pay(&manager, channel, 20, 20).await.unwrap();

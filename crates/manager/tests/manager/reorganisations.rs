@@ -1,9 +1,21 @@
 //! Reorganised chains: facts go back and come again, proofs stay.
 
-use crate::world::{World, quick, row};
-use microraiden_manager::Config;
+use crate::world::{World, quick, row, until};
+use microraiden_manager::{ChannelManager, Config, Denied, HaltKind, Unavailable};
 use microraiden_protocol::ledger::Refusal;
-use microraiden_protocol::{Balance, Phase};
+use microraiden_protocol::{Balance, ChannelId, Phase};
+
+/// Deeper than the confirmations: nothing is sold before the operator says so.
+async fn resume(world: &World, manager: &ChannelManager, channel: ChannelId) {
+    until("the selling stops", async || {
+        manager.halts() == [HaltKind::Reorganised]
+    })
+    .await;
+    let denied = world.pay(manager, channel, 1, 1).await.unwrap_err();
+    assert_eq!(denied, Denied::Unavailable(Unavailable::Reorganised));
+    assert_eq!(manager.resume_selling().await, Ok(vec![HaltKind::Reorganised]));
+    assert_eq!(manager.resume_selling().await, Ok(vec![]));
+}
 
 #[tokio::test]
 async fn an_opening_that_vanishes_takes_the_channel_away_until_its_key_returns() {
@@ -20,6 +32,7 @@ async fn an_opening_that_vanishes_takes_the_channel_away_until_its_key_returns()
     let before = world.node.snapshot();
     world.node.mine(7);
     world.seen(&manager).await;
+    resume(&world, &manager, channel).await;
     assert_eq!(manager.channel(&channel), None);
     assert_eq!(world.refusal(&manager, channel, 50).await, Refusal::Unconfirmed);
     let kept = row(&*store, &channel).await;
@@ -30,6 +43,7 @@ async fn an_opening_that_vanishes_takes_the_channel_away_until_its_key_returns()
     assert_eq!(world.open(90).await, channel);
     world.node.mine(9);
     world.seen(&manager).await;
+    resume(&world, &manager, channel).await;
     let again = manager.channel(&channel).unwrap();
     assert_eq!((again.balance, again.deposit), (40.into(), 90.into()));
     // It does not begin again at nothing.
@@ -47,6 +61,10 @@ async fn a_reorganisation_that_keeps_everything_changes_nothing() {
     for depth in [1, 2, 3, 4] {
         world.node.reorganise(depth, true).unwrap();
         world.seen(&manager).await;
+        if depth > 1 {
+            resume(&world, &manager, channel).await;
+        }
+        assert_eq!(manager.halts(), []);
     }
     let after = row(&*store, &channel).await;
     assert_eq!(after.facts, before.facts);
@@ -64,7 +82,7 @@ async fn a_deposit_that_shrinks_below_the_balance_stops_selling_until_it_grows()
     world.buy(&manager, channel, 25, 25).await;
     world.buy(&manager, channel, 80, 55).await;
     world.node.reorganise(2, false).unwrap();
-    world.seen(&manager).await;
+    resume(&world, &manager, channel).await;
     for balance in [80, 81, 30] {
         assert_eq!(world.refusal(&manager, channel, balance).await, Refusal::Impaired);
     }
@@ -113,6 +131,7 @@ async fn what_was_reorganised_while_it_was_down_is_found_at_the_start() {
     world.node.reorganise(2, false).unwrap();
 
     let manager = world.manager(world.file(&path), quick()).await;
+    resume(&world, &manager, channel).await;
     assert_eq!(world.refusal(&manager, channel, 85).await, Refusal::Impaired);
     world.top_up(&channel, 60).await;
     manager.stop().await;

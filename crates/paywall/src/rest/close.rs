@@ -51,10 +51,10 @@ pub(super) async fn close(
     let asker = match signature {
         Some(signature) => Asker::Sender { signature, other },
         None if headers.contains_key(header::AUTHORIZATION) => match authenticate(&rest, &headers).await {
-            Ok(_) => Asker::Allowed,
+            Ok(_) => Asker::Operator,
             Err(response) => return response,
         },
-        None if rest.legacy_close => Asker::Allowed,
+        None if rest.legacy_close => Asker::Anybody,
         None => return bad(&CloseError::NotTheSender.to_string()),
     };
     let request = CloseRequest {

@@ -10,6 +10,9 @@ pub enum Refusal {
     /// No such channel.
     #[error("no such channel is known; open one, or wait until its opening is seen")]
     UnknownChannel,
+    /// The receiver's state was restored from a backup: what was paid on this channel later is lost.
+    #[error("this channel takes no payments any more; close it and open a new one")]
+    ClosingOnly,
     /// We have promised a close.
     #[error("the closing of this channel was agreed; open a new one")]
     ClosePromised,
@@ -56,8 +59,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in order of precedence.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownChannel,
+        Self::ClosingOnly,
         Self::ClosePromised,
         Self::Unconfirmed,
         Self::Challenged,
@@ -78,6 +82,7 @@ impl Refusal {
     pub const fn code(self) -> &'static str {
         match self {
             Self::UnknownChannel => "unknown-channel",
+            Self::ClosingOnly => "closing-only",
             Self::ClosePromised => "close-promised",
             Self::Unconfirmed => "unconfirmed",
             Self::Challenged => "challenged",
