@@ -10,20 +10,36 @@ use microraiden_protocol::{Balance, BlockNumber, ChainFacts, ChannelId, Phase};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, Statement, ToSql};
 
-/// Every column but the three that name the channel, in the order in which [`bind`] binds them.
+/// Every column but the three that name the channel, in the order in which [`bind_row`] binds them,
+/// and the checksums.
+///
+/// [`bind_row`]: Parameters::bind_row
 macro_rules! state_columns {
     () => {
         "balance, spent, refund, unspent, proofs, spends, \
          closing_at, closing_signature, dispute_at, sent_withdrawals, \
          phase, requested_at, settle_block, closing_balance, settled_at, \
          deposit, unconfirmed_deposit, lower_deposits, withdrawals, \
-         version, writer_instance, writer_sequence"
+         version, writer_instance, writer_sequence, line_checksum, rest_checksum"
     };
 }
 
 macro_rules! state_parameters {
     () => {
-        "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25"
+        "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, \
+         row_checksum(?1, ?2, ?3, ?4, ?5, ?7, ?8, ?9, ?23, ?24, ?25), \
+         row_checksum(?1, ?2, ?3, ?6, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)"
+    };
+}
+
+/// What the checksums must be: one of what most payments change, and one of the rest.
+macro_rules! checksums {
+    () => {
+        "row_checksum(sender, receiver, open_block, balance, spent, unspent, proofs, spends, \
+                      version, writer_instance, writer_sequence), \
+         row_checksum(sender, receiver, open_block, refund, closing_at, closing_signature, dispute_at, \
+                      sent_withdrawals, phase, requested_at, settle_block, closing_balance, settled_at, \
+                      deposit, unconfirmed_deposit, lower_deposits, withdrawals)"
     };
 }
 
@@ -46,9 +62,23 @@ const UPDATE: &str = concat!(
 
 /// The columns that most payments change, and no others.
 const UPDATE_LINE: &str = "UPDATE accounts SET \
-     (balance, spent, unspent, proofs, spends, version, writer_instance, writer_sequence) = \
-     (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) WHERE sender = ?1 AND receiver = ?2 AND open_block = ?3 \
+     (balance, spent, unspent, proofs, spends, version, writer_instance, writer_sequence, line_checksum) = \
+     (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)) \
+     WHERE sender = ?1 AND receiver = ?2 AND open_block = ?3 \
      AND version = ?12 AND writer_instance = ?13 AND writer_sequence = ?14";
+
+const SELECT: &str = concat!(
+    "SELECT *, (line_checksum, rest_checksum) = (",
+    checksums!(),
+    ") AS is_whole FROM accounts"
+);
+
+/// Writes all checksums anew.
+pub(super) const SUM_UP: &str = concat!(
+    "UPDATE accounts SET (line_checksum, rest_checksum) = (",
+    checksums!(),
+    ")"
+);
 
 /// What one transition, or several in a row, make of an account.
 pub(super) struct Change<'a> {
@@ -199,21 +229,30 @@ impl Parameters<'_, '_> {
 /// Reads all accounts and checks each one.
 pub(super) fn load(connection: &Connection) -> Result<Vec<Account>, StoreError> {
     let damaged = |error| StoreError::from_sqlite("accounts", error);
-    let mut statement = connection.prepare("SELECT * FROM accounts").map_err(damaged)?;
+    let mut statement = connection.prepare(SELECT).map_err(damaged)?;
     let rows = statement
         .query_map([], |row| {
-            Ok((read_row(row)?, row.get::<_, Digits<Balance>>("spent")?.0))
+            let spent: Digits<Balance> = row.get("spent")?;
+            Ok((read_row(row)?, spent.0, row.get("is_whole")?))
         })
         .map_err(damaged)?;
     rows.map(|row| {
-        let (row, spent) = row.map_err(damaged)?;
+        let (row, spent, is_whole) = row.map_err(damaged)?;
         let account = Account::from_row(row)?;
-        if account.spent() != spent {
-            let channel = *account.channel();
-            let reason = "spent is not the balance less unspent units and refund";
-            return Err(CorruptRow { channel, reason }.into());
+        let rules = [
+            (
+                account.spent() == spent,
+                "spent is not the balance less unspent units and refund",
+            ),
+            (is_whole, "its checksum is wrong"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            None => Ok(account),
+            Some((_, reason)) => {
+                let channel = *account.channel();
+                Err(CorruptRow { channel, reason }.into())
+            }
         }
-        Ok(account)
     })
     .collect()
 }

@@ -1,7 +1,7 @@
 //! The tables of blocks, events, tasks and halts.
 
-use super::Failure;
 use super::columns::{Bytes, Digits, read_channel};
+use super::{Failure, checksum};
 use crate::error::StoreError;
 use crate::store::{Halt, HaltChange, HaltKind, KEPT_BLOCKS, Task, TaskChange, TaskKind};
 use microraiden_protocol::{
@@ -9,6 +9,66 @@ use microraiden_protocol::{
 };
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, params};
+
+macro_rules! block_checksum {
+    () => {
+        "row_checksum(number, hash)"
+    };
+}
+
+macro_rules! event_checksum {
+    () => {
+        "row_checksum(block, log_index, sender, receiver, open_block, kind, amount, receiver_tokens)"
+    };
+}
+
+macro_rules! task_checksum {
+    () => {
+        "row_checksum(sender, receiver, open_block, kind, transaction_hash, not_before)"
+    };
+}
+
+macro_rules! halt_checksum {
+    () => {
+        "row_checksum(kind, block)"
+    };
+}
+
+const SELECT_BLOCKS: &str = concat!(
+    "SELECT *, checksum = ",
+    block_checksum!(),
+    " AS is_whole FROM blocks ORDER BY number"
+);
+
+const SELECT_EVENTS: &str = concat!(
+    "SELECT *, checksum = ",
+    event_checksum!(),
+    " AS is_whole FROM events ORDER BY block, log_index"
+);
+
+const SELECT_TASKS: &str = concat!(
+    "SELECT *, checksum = ",
+    task_checksum!(),
+    " AS is_whole FROM tasks"
+);
+
+const SELECT_HALTS: &str = concat!(
+    "SELECT *, checksum = ",
+    halt_checksum!(),
+    " AS is_whole FROM halts"
+);
+
+/// Writes all checksums anew.
+pub(super) const SUM_UP: &str = concat!(
+    "UPDATE blocks SET checksum = ",
+    block_checksum!(),
+    "; UPDATE events SET checksum = ",
+    event_checksum!(),
+    "; UPDATE tasks SET checksum = ",
+    task_checksum!(),
+    "; UPDATE halts SET checksum = ",
+    halt_checksum!(),
+);
 
 /// Takes over what one look at the chain has added.
 pub(super) fn write_update(connection: &Connection, update: &ChainUpdate) -> Result<(), Failure> {
@@ -39,7 +99,7 @@ pub(super) fn write_update(connection: &Connection, update: &ChainUpdate) -> Res
 fn write_block(connection: &Connection, block: &BlockRef) -> Result<(), Failure> {
     let written = connection
         .prepare_cached(
-            "INSERT INTO blocks (number, hash) VALUES (?1, ?2) \
+            "INSERT INTO blocks (number, hash, checksum) VALUES (?1, ?2, row_checksum(?1, ?2)) \
              ON CONFLICT (number) DO UPDATE SET hash = hash WHERE hash = excluded.hash",
         )?
         .execute(params![block.number.0, Bytes(block.hash)])?;
@@ -64,8 +124,9 @@ fn write_event(connection: &Connection, event: &ChannelEvent) -> Result<(), Fail
     let written = connection
         .prepare_cached(
             "INSERT INTO events \
-             (block, log_index, sender, receiver, open_block, kind, amount, receiver_tokens) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+             (block, log_index, sender, receiver, open_block, kind, amount, receiver_tokens, checksum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)) \
+             ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             event.block.0,
@@ -95,10 +156,12 @@ pub(super) fn write_task(connection: &Connection, change: &TaskChange) -> Result
             let (sender, receiver, open_block) = key(&task.channel);
             connection
                 .prepare_cached(
-                    "INSERT INTO tasks (sender, receiver, open_block, kind, transaction_hash, not_before) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (sender, receiver, open_block, kind) \
-                     DO UPDATE SET (transaction_hash, not_before) = \
-                     (excluded.transaction_hash, excluded.not_before)",
+                    "INSERT INTO tasks \
+                     (sender, receiver, open_block, kind, transaction_hash, not_before, checksum) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_checksum(?1, ?2, ?3, ?4, ?5, ?6)) \
+                     ON CONFLICT (sender, receiver, open_block, kind) \
+                     DO UPDATE SET (transaction_hash, not_before, checksum) = \
+                     (excluded.transaction_hash, excluded.not_before, excluded.checksum)",
                 )?
                 .execute(params![
                     sender,
@@ -135,8 +198,8 @@ pub(super) fn write_halt(connection: &Connection, change: &HaltChange) -> Result
     match change {
         HaltChange::Set(Halt { kind, block }) => connection
             .prepare_cached(
-                "INSERT INTO halts (kind, block) VALUES (?1, ?2) \
-                 ON CONFLICT (kind) DO UPDATE SET block = excluded.block",
+                "INSERT INTO halts (kind, block, checksum) VALUES (?1, ?2, row_checksum(?1, ?2)) \
+                 ON CONFLICT (kind) DO UPDATE SET (block, checksum) = (excluded.block, excluded.checksum)",
             )?
             .execute(params![halt_name(*kind), block.map(|block| block.0)])?,
         HaltChange::Lift(kind) => connection
@@ -155,23 +218,17 @@ const fn halt_name(kind: HaltKind) -> &'static str {
 
 /// Reads the kept blocks in increasing order.
 pub(super) fn load_blocks(connection: &Connection) -> Result<Vec<BlockRef>, StoreError> {
-    load(
-        connection,
-        "blocks",
-        "SELECT * FROM blocks ORDER BY number",
-        |row| {
-            Ok(BlockRef {
-                number: BlockNumber(row.get("number")?),
-                hash: row.get::<_, Bytes<_>>("hash")?.0,
-            })
-        },
-    )
+    load(connection, "blocks", SELECT_BLOCKS, |row| {
+        Ok(BlockRef {
+            number: BlockNumber(row.get("number")?),
+            hash: row.get::<_, Bytes<_>>("hash")?.0,
+        })
+    })
 }
 
 /// Reads all events in the order of the chain.
 pub(super) fn load_events(connection: &Connection) -> Result<Vec<ChannelEvent>, StoreError> {
-    let query = "SELECT * FROM events ORDER BY block, log_index";
-    load(connection, "events", query, |row| {
+    load(connection, "events", SELECT_EVENTS, |row| {
         Ok(ChannelEvent {
             channel: read_channel(row)?,
             block: BlockNumber(row.get("block")?),
@@ -205,7 +262,7 @@ fn read_change(row: &Row<'_>) -> rusqlite::Result<ChannelChange> {
 
 /// Reads all tasks.
 pub(super) fn load_tasks(connection: &Connection) -> Result<Vec<Task>, StoreError> {
-    load(connection, "tasks", "SELECT * FROM tasks", |row| {
+    load(connection, "tasks", SELECT_TASKS, |row| {
         let transaction: Option<Bytes<_>> = row.get("transaction_hash")?;
         Ok(Task {
             channel: read_channel(row)?,
@@ -223,7 +280,7 @@ pub(super) fn load_tasks(connection: &Connection) -> Result<Vec<Task>, StoreErro
 
 /// Reads all halts.
 pub(super) fn load_halts(connection: &Connection) -> Result<Vec<Halt>, StoreError> {
-    load(connection, "halts", "SELECT * FROM halts", |row| {
+    load(connection, "halts", SELECT_HALTS, |row| {
         Ok(Halt {
             kind: match row.get_ref("kind")?.as_str()? {
                 "reorganised" => HaltKind::Reorganised,
@@ -239,8 +296,9 @@ fn load<T>(
     connection: &Connection,
     table: &'static str,
     query: &str,
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, StoreError> {
+    let read = |row: &Row<'_>| checksum::check(row).and_then(|()| read(row));
     let rows = || -> rusqlite::Result<_> { connection.prepare(query)?.query_map([], read)?.collect() };
     rows().map_err(|error| StoreError::from_sqlite(table, error))
 }

@@ -1,6 +1,8 @@
 //! What the state file must be: ours, of a version that we know, and bound to what it is opened for.
 
+use super::checksum::{self, FileId};
 use super::columns::Bytes;
+use super::{accounts, chain};
 use crate::error::OpenError;
 use crate::store::Binding;
 use microraiden_protocol::Escrow;
@@ -12,7 +14,7 @@ use std::path::Path;
 /// Marks a file as a state file, in SQLite's header.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"uRdn");
 /// The schema's version that this program writes.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// The log is copied into the file when it has this many pages.
 const CHECKPOINT_PAGES: i32 = 1000;
 
@@ -34,9 +36,23 @@ pub(super) fn open(path: &Path, binding: Binding) -> Result<Connection, OpenErro
     let schema = M::up_with_hook(include_str!("schema.sql"), bind);
     let closes = M::up(include_str!("task_kinds.sql"));
     let halts = M::up(include_str!("halts.sql"));
-    Migrations::new(vec![schema, closes, halts]).to_latest(&mut connection)?;
+    let integrity = M::up_with_hook(include_str!("integrity.sql"), sum_up);
+    Migrations::new(vec![schema, closes, halts, integrity]).to_latest(&mut connection)?;
     check_binding(&connection, &binding)?;
+    checksum::define(&connection, file_id(&connection)?)?;
     Ok(connection)
+}
+
+fn file_id(connection: &Connection) -> rusqlite::Result<FileId> {
+    connection.query_one("SELECT file_id FROM integrity", [], |row| row.get(0).map(FileId))
+}
+
+/// Writes the checksums of all rows.
+fn sum_up(transaction: &Transaction<'_>) -> HookResult {
+    checksum::define(transaction, file_id(transaction)?)?;
+    transaction.execute_batch(accounts::SUM_UP)?;
+    transaction.execute_batch(chain::SUM_UP)?;
+    Ok(())
 }
 
 /// The mark is the first thing that is written into a file, so a file without it is not ours.

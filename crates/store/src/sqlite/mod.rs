@@ -9,6 +9,7 @@
 
 mod accounts;
 mod chain;
+mod checksum;
 mod columns;
 mod connection;
 mod file;

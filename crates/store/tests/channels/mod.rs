@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses its part of it")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+pub(crate) mod state;
+
 use microraiden_protocol::ledger::{Account, AccountRow, Limits, Payment, Spend, Transition, Writer};
 use microraiden_protocol::{
     Address, B256, Balance, BlockNumber, BlockRef, ChainFacts, ChannelChange, ChannelEvent, ChannelId,
