@@ -2,9 +2,10 @@
 
 use microraiden_protocol::ledger::CorruptRow;
 use microraiden_protocol::{Address, BlockNumber, ChannelId};
+use rusqlite::ErrorCode;
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a batch was not stored, or a state not read.
@@ -117,6 +118,55 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// Its pages, or what is in them, are not what was written.
+    #[error(
+        "the state file {path} is damaged ({found}); keep it, and restore a backup by `microraiden restore`"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// The file is gone, or empty, and the lock beside it tells that there was one.
+    #[error(
+        "the state file {path} has vanished; put it back with the {path}-wal that belongs to it, or restore a \
+         backup; to begin anew, remove {path}.lock"
+    )]
+    Vanished {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The lock beside it tells of another state file.
+    #[error(
+        "{path} is not the state file that was used here last; put that one back with its -wal file, or, if \
+         this one belongs here, remove {path}.lock"
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was not closed in order, and its log is not there.
+    #[error(
+        "{path}-wal is missing, which holds what was stored last; put it back, or take what is left by \
+         `microraiden restore --from {path}`"
+    )]
+    LogMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something is missing that was stored.
+    #[error(
+        "the state file {path} lacks the last {missing} changes that were stored: it is an old copy, or its \
+         -wal file is damaged or not its own; put back the newest, or take what is left by \
+         `microraiden restore --from {path}`"
+    )]
+    Behind {
+        /// The file.
+        path: PathBuf,
+        /// How many changes of accounts are missing.
+        missing: u64,
+    },
     /// Written by a newer version of this program.
     #[error("the state file {path} has the newer format {found}; install the version that wrote it")]
     NewerVersion {
@@ -160,4 +210,17 @@ pub enum OpenError {
     /// The thread that writes cannot be started.
     #[error("cannot start the thread that writes the state file")]
     Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    /// Tells a damaged file from one that cannot be read or written.
+    pub(crate) fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                let (path, found) = (path.to_owned(), error.to_string());
+                Self::Damaged { path, found }
+            }
+            other => other,
+        }
+    }
 }

@@ -1,14 +1,17 @@
 //! What the state file must be: ours, of a version that we know, and bound to what it is opened for.
 
-use super::checksum::{self, FileId};
 use super::columns::Bytes;
-use super::{accounts, chain};
+use super::file::StateFile;
+use super::mark::Mark;
+use super::{accounts, chain, checksum, integrity};
 use crate::error::OpenError;
 use crate::store::Binding;
 use microraiden_protocol::Escrow;
+use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use rusqlite_migration::{HookResult, M, Migrations};
+use std::fs;
 use std::path::Path;
 
 /// Marks a file as a state file, in SQLite's header.
@@ -18,48 +21,87 @@ const VERSION: i64 = 4;
 /// The log is copied into the file when it has this many pages.
 const CHECKPOINT_PAGES: i32 = 1000;
 
-/// Opens an existing file, which may be empty, and brings it to this version.
-pub(super) fn open(path: &Path, binding: Binding) -> Result<Connection, OpenError> {
+/// Opens a state file, and brings it to this version. Where it is refused, nothing has changed.
+pub(super) fn open(file: &StateFile, binding: Binding) -> Result<(Connection, Mark), OpenError> {
+    integrity::check_presence(file)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    check_identity(&connection, path)?;
+    let mut connection = Connection::open_with_flags(&file.path, flags)?;
+    // Who closes it would move the log into the file: only after an orderly end.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    check_identity(&connection, file)?;
+    let version = version(&connection, &file.path)?;
+    integrity::check_pages(&connection, file)?;
+    if version > 0 {
+        check_binding(&connection, &binding)?;
+    }
+    let found = (version == VERSION).then(|| integrity::standing(&connection));
+    integrity::check_end(file, found.transpose()?)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.wal_hook(Some(checkpoint));
+    migrate(&mut connection, binding)?;
+    let found = integrity::standing(&connection)?;
+    checksum::define(&connection, found.mark.file)?;
+    set_in_use(&connection, true)?;
+    Ok((connection, found.mark))
+}
+
+/// Ends the use of a state file in order: everything is in the file, and the log is gone.
+pub(super) fn close(connection: Connection) -> rusqlite::Result<()> {
+    set_in_use(&connection, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Writes it down, and takes it from the log to the file itself unless somebody reads an older state.
+fn set_in_use(connection: &Connection, in_use: bool) -> rusqlite::Result<()> {
+    connection.execute("UPDATE integrity SET in_use = ?1", [in_use])?;
+    connection.query_one("PRAGMA wal_checkpoint", [], |_| Ok(()))
+}
+
+/// The version of the schema, if we know it; 0 when there is none yet.
+fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > VERSION {
         let path = path.to_owned();
         return Err(OpenError::NewerVersion { path, found });
     }
+    Ok(found)
+}
+
+fn migrate(connection: &mut Connection, binding: Binding) -> Result<(), OpenError> {
     let bind = move |transaction: &Transaction<'_>| write_binding(transaction, &binding);
     let schema = M::up_with_hook(include_str!("schema.sql"), bind);
     let closes = M::up(include_str!("task_kinds.sql"));
     let halts = M::up(include_str!("halts.sql"));
     let integrity = M::up_with_hook(include_str!("integrity.sql"), sum_up);
-    Migrations::new(vec![schema, closes, halts, integrity]).to_latest(&mut connection)?;
-    check_binding(&connection, &binding)?;
-    checksum::define(&connection, file_id(&connection)?)?;
-    Ok(connection)
+    Ok(Migrations::new(vec![schema, closes, halts, integrity]).to_latest(connection)?)
 }
 
-fn file_id(connection: &Connection) -> rusqlite::Result<FileId> {
-    connection.query_one("SELECT file_id FROM integrity", [], |row| row.get(0).map(FileId))
+/// A state file that is not what was written.
+pub(super) fn damaged(path: &Path, found: impl Into<String>) -> OpenError {
+    OpenError::Damaged {
+        path: path.to_owned(),
+        found: found.into(),
+    }
 }
 
 /// Writes the checksums of all rows.
 fn sum_up(transaction: &Transaction<'_>) -> HookResult {
-    checksum::define(transaction, file_id(transaction)?)?;
+    checksum::define(transaction, integrity::standing(transaction)?.mark.file)?;
     transaction.execute_batch(accounts::SUM_UP)?;
     transaction.execute_batch(chain::SUM_UP)?;
     Ok(())
 }
 
-/// The mark is the first thing that is written into a file, so a file without it is not ours.
-fn check_identity(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// The application's id is the first thing that is written into a file, so a file without it is not
+/// ours.
+fn check_identity(connection: &Connection, file: &StateFile) -> Result<(), OpenError> {
     let pages = connection.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0));
     let id = match pages {
-        Ok(0) => {
+        // A file of one byte has no pages either.
+        Ok(0) if fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() == 0) => {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             return Ok(());
         }
@@ -70,7 +112,7 @@ fn check_identity(connection: &Connection, path: &Path) -> Result<(), OpenError>
         Ok(APPLICATION_ID) => Ok(()),
         Err(error) if error.sqlite_error_code() != Some(ErrorCode::NotADatabase) => Err(error.into()),
         _ => Err(OpenError::NotAStateFile {
-            path: path.to_owned(),
+            path: file.path.clone(),
         }),
     }
 }

@@ -1,5 +1,6 @@
 //! Who may use the state file: its owner, and one process at a time.
 
+use super::mark::Mark;
 use crate::error::OpenError;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -11,6 +12,12 @@ pub(super) struct StateFile {
     /// Without symbolic links, so that everybody finds the same lock.
     pub(super) path: PathBuf,
     pub(super) lock: File,
+    /// What the lock file tells.
+    pub(super) mark: Option<Mark>,
+    /// Whether nothing is in it.
+    pub(super) is_empty: bool,
+    /// The length of the log beside it; one that was used is never empty.
+    pub(super) log_bytes: u64,
 }
 
 /// Creates the file if it is missing, and takes hold of it.
@@ -23,6 +30,7 @@ pub(super) fn claim(path: &Path) -> Result<StateFile, OpenError> {
     let path = path.canonicalize().map_err(failed(path))?;
     let lock_path = beside(&path, ".lock");
     let lock = private()
+        .read(true)
         .truncate(false)
         .create(true)
         .open(&lock_path)
@@ -32,10 +40,16 @@ pub(super) fn claim(path: &Path) -> Result<StateFile, OpenError> {
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path }),
         Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
     }
-    for suffix in ["", "-wal", "-shm", "-journal"] {
+    for suffix in ["-shm", "-journal"] {
         check_private(&beside(&path, suffix))?;
     }
-    Ok(StateFile { path, lock })
+    Ok(StateFile {
+        mark: Mark::read(&lock).map_err(failed(&lock_path))?,
+        is_empty: check_private(&path)? == Some(0),
+        log_bytes: check_private(&beside(&path, "-wal"))?.unwrap_or(0),
+        path,
+        lock,
+    })
 }
 
 /// The mode is given when the file is made: there is no moment at which others can open it.
@@ -52,11 +66,12 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-fn check_private(path: &Path) -> Result<(), OpenError> {
+/// Whether it is a file for this user alone; its length, if there is one.
+fn check_private(path: &Path) -> Result<Option<u64>, OpenError> {
     let path = path.to_owned();
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(OpenError::File { path, source }),
     };
     if !metadata.is_file() {
@@ -72,7 +87,7 @@ fn check_private(path: &Path) -> Result<(), OpenError> {
             user,
         });
     }
-    Ok(())
+    Ok(Some(metadata.len()))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

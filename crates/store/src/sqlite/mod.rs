@@ -5,7 +5,8 @@
 //! commit has reached the disk (WAL, `synchronous = FULL`).
 //!
 //! In reading order: [`file`] (who may use the file), [`connection`] (what the file must be),
-//! [`writer`] and [`group`] (group commit), [`accounts`] and [`chain`] (the tables), [`columns`] (the values).
+//! [`integrity`], [`mark`] and [`checksum`] (whether it is whole), [`writer`] and [`group`] (group
+//! commit), [`accounts`] and [`chain`] (the tables), [`columns`] (the values).
 
 mod accounts;
 mod chain;
@@ -14,10 +15,13 @@ mod columns;
 mod connection;
 mod file;
 mod group;
+mod integrity;
+mod mark;
 mod writer;
 
 use crate::error::{OpenError, StoreError};
 use crate::store::{Batch, Binding, BoxFuture, ChannelStore, Snapshot, Ticket};
+use mark::HighWaterMark;
 use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -72,18 +76,25 @@ impl SqliteStore {
     /// Opens the state file, or creates it, readable by its owner only.
     ///
     /// Beside it lie `<file>-wal` and `<file>-shm`, which belong to it, and `<file>.lock`. They
-    /// stay where they are while the file is in use.
+    /// stay where they are while the file is in use, and until it was closed in order.
     ///
     /// # Errors
     /// When another process uses the file; when other users could read it; when it belongs to
-    /// another chain, contract or receiver, to a newer version of this program, or is none.
+    /// another chain, contract or receiver, to a newer version of this program, or is none; when it
+    /// is damaged, or not all there.
     pub fn open(path: &Path, binding: Binding) -> Result<Self, OpenError> {
         let file = file::claim(path)?;
-        let connection = connection::open(&file.path, binding)?;
+        let (connection, mark) = connection::open(&file, binding).map_err(|error| error.at(&file.path))?;
+        let failed = |source| OpenError::File {
+            path: file.path.clone(),
+            source,
+        };
+        let mark = HighWaterMark::set(&file.lock, mark).map_err(failed)?;
         let (messages, queue) = sync_channel(QUEUED_BATCHES);
         let stopped = Arc::new(OnceLock::new());
         let writer = Writer {
             connection,
+            mark: Some(mark),
             messages: queue,
             stopped: stopped.clone(),
         };

@@ -1,6 +1,7 @@
 //! The thread that owns the connection, and group commit.
 
-use super::{accounts, chain, group};
+use super::mark::HighWaterMark;
+use super::{accounts, chain, connection, group};
 use crate::error::StoreError;
 use crate::store::{Batch, Snapshot};
 use rusqlite::Connection;
@@ -25,6 +26,8 @@ pub(super) enum Message {
 /// Owns the only connection that writes.
 pub(super) struct Writer {
     pub(super) connection: Connection,
+    /// None when it cannot be written.
+    pub(super) mark: Option<HighWaterMark>,
     pub(super) messages: Receiver<Message>,
     /// Set once, by the first write that fails.
     pub(super) stopped: Arc<OnceLock<StoreError>>,
@@ -55,6 +58,22 @@ impl Writer {
                 let _ = answer.send(self.load());
             }
         }
+        self.close();
+    }
+
+    /// After a write that failed, the log is left as it is.
+    fn close(self) {
+        if self.stopped.get().is_some() {
+            return;
+        }
+        let closed = connection::close(self.connection);
+        let synced = self.mark.as_ref().map_or(Ok(()), HighWaterMark::sync);
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the state file was not closed in order; leave its -wal file beside it");
+        }
+        if let Err(error) = synced {
+            tracing::warn!(%error, "the lock file of the state file is not on the disk");
+        }
     }
 
     fn commit(&mut self, group: Vec<(Batch, Answer)>) {
@@ -65,6 +84,7 @@ impl Writer {
         let written = stopped.map_or_else(|| self.write(&group), Err);
         match written {
             Ok(results) => {
+                self.raise_mark(&group, &results);
                 for ((_, answer), result) in group.into_iter().zip(results) {
                     let _ = answer.send(result);
                 }
@@ -83,6 +103,18 @@ impl Writer {
             tracing::error!(%error, "a write to the state file failed; the store has stopped");
             self.stopped.get_or_init(|| StoreError::stopped(error)).clone()
         })
+    }
+
+    /// Tells of what has become durable.
+    fn raise_mark(&mut self, group: &[(Batch, Answer)], results: &[Result<(), StoreError>]) {
+        let written = group.iter().zip(results).filter(|(_, result)| result.is_ok());
+        let changes = written
+            .map(|((batch, _), _)| batch.transitions.len() as u64)
+            .sum();
+        if let Some(Err(error)) = self.mark.as_mut().map(|mark| mark.rise(changes)) {
+            tracing::warn!(%error, "the lock file cannot be written; a loss of the log would not be noticed");
+            self.mark = None;
+        }
     }
 
     fn load(&mut self) -> Result<Snapshot, StoreError> {
