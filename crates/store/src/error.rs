@@ -167,6 +167,23 @@ pub enum OpenError {
         /// How many changes of accounts are missing.
         missing: u64,
     },
+    /// A backup, which nothing may be written to.
+    #[error("{path} is a backup; make a state file of it by `microraiden restore --from {path}`")]
+    Backup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by an earlier version of this program, and only to be read.
+    #[error(
+        "{path} has the older format {found}; start the receiver once to bring it to the newest, or look at a \
+         new backup of it"
+    )]
+    OlderVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        found: i64,
+    },
     /// Written by a newer version of this program.
     #[error("the state file {path} has the newer format {found}; install the version that wrote it")]
     NewerVersion {
@@ -223,4 +240,33 @@ impl OpenError {
             other => other,
         }
     }
+}
+
+/// Why a state was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// What is to be copied cannot be, or somebody uses what it would become.
+    #[error(transparent)]
+    State(#[from] OpenError),
+    /// There is something already.
+    #[error("{path} exists already; move it away first, or name another file")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Only backups are replaced.
+    #[error("{path} is not a backup, and is not replaced by one; name another file")]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The copy cannot be written.
+    #[error("cannot write {path}; check that its folder exists and is writable, and the room on the disk")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
+    },
 }

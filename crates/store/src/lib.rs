@@ -4,7 +4,7 @@
 //! which only the ledger can make, and writes each one on the version that it was decided on.
 //!
 //! In reading order: [`ChannelStore`] and what it takes and gives, [`StoreError`],
-//! [`MemoryStore`], [`SqliteStore`].
+//! [`MemoryStore`], [`SqliteStore`]; then [`backup`], [`restore`] and [`inspect`].
 //!
 //! Invariants: a [`Batch`] is written as a whole or not at all, in the order in which batches were
 //! handed in; it is durable when its [`Ticket`] says so, and not before; rows come back only
@@ -16,9 +16,9 @@ mod memory;
 mod sqlite;
 mod store;
 
-pub use error::{OpenError, StoreError};
+pub use error::{CopyError, OpenError, StoreError};
 pub use memory::MemoryStore;
-pub use sqlite::SqliteStore;
+pub use sqlite::{Contents, SqliteStore, backup, inspect, restore};
 pub use store::{
     Batch, Binding, BoxFuture, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, Snapshot, Task,
     TaskChange, TaskKind, Ticket,

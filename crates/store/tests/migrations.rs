@@ -6,7 +6,7 @@ mod channels;
 
 use channels::state::StateFile;
 use channels::{Channel, binding, commit, load};
-use microraiden_store::{Batch, OpenError, Snapshot, SqliteStore};
+use microraiden_store::{Batch, OpenError, Snapshot, SqliteStore, backup, inspect};
 use rusqlite::Connection;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,7 +31,7 @@ fn columns(connection: &Connection, table: &str) -> Vec<String> {
 }
 
 /// Makes a file as a program of an earlier version would have, with what it knew of a newer one's contents.
-fn as_of_version(version: usize, newer: &Path) -> PathBuf {
+fn as_of_version(version: i64, newer: &Path) -> PathBuf {
     let path = newer.with_file_name(format!("version {version}"));
     let mut options = OpenOptions::new();
     options
@@ -44,7 +44,7 @@ fn as_of_version(version: usize, newer: &Path) -> PathBuf {
     old.pragma_update(None, "application_id", i32::from_be_bytes(*b"uRdn"))
         .unwrap();
     old.pragma_update(None, "journal_mode", "WAL").unwrap();
-    for script in &SCRIPTS[..version] {
+    for script in SCRIPTS.iter().take(version.try_into().unwrap()) {
         old.execute_batch(script).unwrap();
     }
     old.execute("ATTACH ?1 AS newer", [newer.to_str().unwrap()])
@@ -60,7 +60,7 @@ fn as_of_version(version: usize, newer: &Path) -> PathBuf {
     path
 }
 
-fn user_version(path: &Path) -> usize {
+fn user_version(path: &Path) -> i64 {
     let file = Connection::open(path).unwrap();
     file.pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap()
@@ -70,13 +70,20 @@ fn user_version(path: &Path) -> usize {
 fn files_of_every_earlier_version_are_taken_over() {
     let mut file = StateFile::new();
     let newest = load(&file.open().unwrap());
-    for version in 1..=SCRIPTS.len() {
+    for version in 1..=3 {
         let path = as_of_version(version, &file.path);
         let mut known = newest.clone();
         if version < 3 {
             known.tasks[0].not_before.0 = 0;
             known.halts.clear();
         }
+        // It is backed up as it is, and the backup is of this version.
+        let unread = inspect(&path).unwrap_err();
+        assert!(matches!(unread, OpenError::OlderVersion { found, .. } if found == version));
+        let copied = backup(&path, &path.with_extension("backup"), false).unwrap();
+        assert_eq!((copied.version, copied.snapshot), (4, known.clone()));
+        assert_eq!(user_version(&path), version);
+
         let store = SqliteStore::open(&path, binding()).unwrap();
         assert_eq!(load(&store), known, "version {version}");
         file.channel.resume(&known);

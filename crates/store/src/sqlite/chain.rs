@@ -194,7 +194,7 @@ const fn kind_name(kind: TaskKind) -> &'static str {
 }
 
 /// Adds, replaces or removes a halt.
-pub(super) fn write_halt(connection: &Connection, change: &HaltChange) -> Result<(), Failure> {
+pub(super) fn write_halt(connection: &Connection, change: &HaltChange) -> rusqlite::Result<()> {
     match change {
         HaltChange::Set(Halt { kind, block }) => connection
             .prepare_cached(

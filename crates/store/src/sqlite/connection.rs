@@ -14,10 +14,26 @@ use rusqlite_migration::{HookResult, M, Migrations};
 use std::fs;
 use std::path::Path;
 
-/// Marks a file as a state file, in SQLite's header.
-const APPLICATION_ID: i32 = i32::from_be_bytes(*b"uRdn");
+/// What a file of ours is for; marked in SQLite's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A state file.
+    State,
+    /// A backup of one, which nothing is written to.
+    Backup,
+}
+
+impl Kind {
+    pub(super) const fn application_id(self) -> i32 {
+        i32::from_be_bytes(match self {
+            Self::State => *b"uRdn",
+            Self::Backup => *b"uRdb",
+        })
+    }
+}
+
 /// The schema's version that this program writes.
-const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 4;
 /// The log is copied into the file when it has this many pages.
 const CHECKPOINT_PAGES: i32 = 1000;
 
@@ -30,9 +46,9 @@ pub(super) fn open(file: &StateFile, binding: Binding) -> Result<(Connection, Ma
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     check_identity(&connection, file)?;
     let version = version(&connection, &file.path)?;
-    integrity::check_pages(&connection, file)?;
+    integrity::check_pages(&connection, &file.path)?;
     if version > 0 {
-        check_binding(&connection, &binding)?;
+        check_binding(&self::binding(&connection)?, &binding)?;
     }
     let found = (version == VERSION).then(|| integrity::standing(&connection));
     integrity::check_end(file, found.transpose()?)?;
@@ -61,7 +77,7 @@ fn set_in_use(connection: &Connection, in_use: bool) -> rusqlite::Result<()> {
 }
 
 /// The version of the schema, if we know it; 0 when there is none yet.
-fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > VERSION {
         let path = path.to_owned();
@@ -70,13 +86,16 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     Ok(found)
 }
 
-fn migrate(connection: &mut Connection, binding: Binding) -> Result<(), OpenError> {
+/// Brings a database to this version.
+pub(super) fn migrate(connection: &mut Connection, binding: Binding) -> rusqlite_migration::Result<()> {
     let bind = move |transaction: &Transaction<'_>| write_binding(transaction, &binding);
     let schema = M::up_with_hook(include_str!("schema.sql"), bind);
     let closes = M::up(include_str!("task_kinds.sql"));
     let halts = M::up(include_str!("halts.sql"));
-    let integrity = M::up_with_hook(include_str!("integrity.sql"), sum_up);
-    Ok(Migrations::new(vec![schema, closes, halts, integrity]).to_latest(connection)?)
+    let integrity = M::up_with_hook(include_str!("integrity.sql"), |transaction: &Transaction<'_>| {
+        Ok(sum_up(transaction)?)
+    });
+    Migrations::new(vec![schema, closes, halts, integrity]).to_latest(connection)
 }
 
 /// A state file that is not what was written.
@@ -88,31 +107,38 @@ pub(super) fn damaged(path: &Path, found: impl Into<String>) -> OpenError {
 }
 
 /// Writes the checksums of all rows.
-fn sum_up(transaction: &Transaction<'_>) -> HookResult {
+pub(super) fn sum_up(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     checksum::define(transaction, integrity::standing(transaction)?.mark.file)?;
     transaction.execute_batch(accounts::SUM_UP)?;
-    transaction.execute_batch(chain::SUM_UP)?;
-    Ok(())
+    transaction.execute_batch(chain::SUM_UP)
 }
 
 /// The application's id is the first thing that is written into a file, so a file without it is not
 /// ours.
 fn check_identity(connection: &Connection, file: &StateFile) -> Result<(), OpenError> {
     let pages = connection.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0));
-    let id = match pages {
-        // A file of one byte has no pages either.
-        Ok(0) if fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() == 0) => {
-            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-            return Ok(());
-        }
-        Ok(_) => connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0)),
-        Err(error) => Err(error),
-    };
+    // A file of one byte has no pages either.
+    if pages == Ok(0) && fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() == 0) {
+        connection.pragma_update(None, "application_id", Kind::State.application_id())?;
+        return Ok(());
+    }
+    match kind(connection, &file.path)? {
+        Kind::State => Ok(()),
+        Kind::Backup => Err(OpenError::Backup {
+            path: file.path.clone(),
+        }),
+    }
+}
+
+/// What a file is for, if it is ours.
+pub(super) fn kind(connection: &Connection, path: &Path) -> Result<Kind, OpenError> {
+    let id = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
     match id {
-        Ok(APPLICATION_ID) => Ok(()),
+        Ok(id) if id == Kind::State.application_id() => Ok(Kind::State),
+        Ok(id) if id == Kind::Backup.application_id() => Ok(Kind::Backup),
         Err(error) if error.sqlite_error_code() != Some(ErrorCode::NotADatabase) => Err(error.into()),
         _ => Err(OpenError::NotAStateFile {
-            path: file.path.clone(),
+            path: path.to_owned(),
         }),
     }
 }
@@ -141,8 +167,9 @@ fn write_binding(transaction: &Transaction<'_>, binding: &Binding) -> HookResult
     Ok(())
 }
 
-fn check_binding(connection: &Connection, binding: &Binding) -> Result<(), OpenError> {
-    let found = connection.query_one("SELECT * FROM binding", [], |row| {
+/// What a state belongs to.
+pub(super) fn binding(connection: &Connection) -> rusqlite::Result<Binding> {
+    connection.query_one("SELECT * FROM binding", [], |row| {
         Ok(Binding {
             escrow: Escrow {
                 chain_id: row.get("chain_id")?,
@@ -150,7 +177,10 @@ fn check_binding(connection: &Connection, binding: &Binding) -> Result<(), OpenE
             },
             receiver: row.get::<_, Bytes<_>>("receiver")?.0,
         })
-    })?;
+    })
+}
+
+fn check_binding(found: &Binding, binding: &Binding) -> Result<(), OpenError> {
     if found.escrow.chain_id != binding.escrow.chain_id {
         return Err(OpenError::OtherChain {
             found: found.escrow.chain_id,

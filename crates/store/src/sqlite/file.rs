@@ -2,7 +2,7 @@
 
 use super::mark::Mark;
 use crate::error::OpenError;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -28,28 +28,36 @@ pub(super) fn claim(path: &Path) -> Result<StateFile, OpenError> {
     };
     create(path).map_err(failed(path))?;
     let path = path.canonicalize().map_err(failed(path))?;
-    let lock_path = beside(&path, ".lock");
-    let lock = private()
-        .read(true)
-        .truncate(false)
-        .create(true)
-        .open(&lock_path)
-        .map_err(failed(&lock_path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path }),
-        Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
-    }
+    let lock = lock(&path)?;
     for suffix in ["-shm", "-journal"] {
         check_private(&beside(&path, suffix))?;
     }
     Ok(StateFile {
-        mark: Mark::read(&lock).map_err(failed(&lock_path))?,
+        mark: Mark::read(&lock).map_err(failed(&beside(&path, ".lock")))?,
         is_empty: check_private(&path)? == Some(0),
         log_bytes: check_private(&beside(&path, "-wal"))?.unwrap_or(0),
         path,
         lock,
     })
+}
+
+/// Keeps other processes from using a state file, there or not, as long as what is returned lives.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = beside(path, ".lock");
+    let failed = |source| OpenError::File {
+        path: lock_path.clone(),
+        source,
+    };
+    let mut options = private();
+    let lock = options.read(true).truncate(false).create(true);
+    let lock = lock.open(&lock_path).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
 }
 
 /// The mode is given when the file is made: there is no moment at which others can open it.
@@ -68,20 +76,14 @@ fn create(path: &Path) -> io::Result<()> {
 
 /// Whether it is a file for this user alone; its length, if there is one.
 fn check_private(path: &Path) -> Result<Option<u64>, OpenError> {
-    let path = path.to_owned();
-    let metadata = match fs::metadata(&path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(OpenError::File { path, source }),
+    let Some(metadata) = metadata(path)? else {
+        return Ok(None);
     };
-    if !metadata.is_file() {
-        return Err(OpenError::NotAStateFile { path });
-    }
     let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
     let user = rustix::process::geteuid().as_raw();
     if mode & 0o077 != 0 || owner != user {
         return Err(OpenError::InsecureStateFile {
-            path,
+            path: path.to_owned(),
             mode,
             owner,
             user,
@@ -90,7 +92,31 @@ fn check_private(path: &Path) -> Result<Option<u64>, OpenError> {
     Ok(Some(metadata.len()))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The length of a file, if there is one.
+pub(super) fn length(path: &Path) -> Result<Option<u64>, OpenError> {
+    Ok(metadata(path)?.map(|metadata| metadata.len()))
+}
+
+fn metadata(path: &Path) -> Result<Option<Metadata>, OpenError> {
+    let path = path.to_owned();
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
+        Ok(_) => Err(OpenError::NotAStateFile { path }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpenError::File { path, source }),
+    }
+}
+
+/// The folder that a file is in.
+pub(super) fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A file that belongs to another, by its name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -6,6 +6,7 @@ use super::file::StateFile;
 use super::mark::Mark;
 use crate::error::OpenError;
 use rusqlite::Connection;
+use std::path::Path;
 
 /// Where the database stands, by itself.
 #[derive(Debug, Clone, Copy)]
@@ -48,13 +49,13 @@ pub(super) fn check_presence(file: &StateFile) -> Result<(), OpenError> {
 }
 
 /// Looks at every page. Values are checked when they are read.
-pub(super) fn check_pages(connection: &Connection, file: &StateFile) -> Result<(), OpenError> {
+pub(super) fn check_pages(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     // The first finding is enough.
     let found: String = connection.query_one("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found == "ok" {
         return Ok(());
     }
-    Err(damaged(&file.path, found.replace('\n', " ")))
+    Err(damaged(path, found.replace('\n', " ")))
 }
 
 /// Whether everything is there that the mark tells of; or else, at least, the log.

@@ -6,22 +6,29 @@
 //!
 //! In reading order: [`file`] (who may use the file), [`connection`] (what the file must be),
 //! [`integrity`], [`mark`] and [`checksum`] (whether it is whole), [`writer`] and [`group`] (group
-//! commit), [`accounts`] and [`chain`] (the tables), [`columns`] (the values).
+//! commit), [`accounts`] and [`chain`] (the tables), [`columns`] (the values), [`reader`] and [`copy`]
+//! (backups).
 
 mod accounts;
 mod chain;
 mod checksum;
 mod columns;
 mod connection;
+mod copy;
 mod file;
 mod group;
 mod integrity;
 mod mark;
+mod reader;
 mod writer;
+
+pub use copy::{backup, restore};
+pub use reader::{Contents, inspect};
 
 use crate::error::{OpenError, StoreError};
 use crate::store::{Batch, Binding, BoxFuture, ChannelStore, Snapshot, Ticket};
 use mark::HighWaterMark;
+use rusqlite::Connection;
 use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -70,6 +77,17 @@ impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Failed(error)
     }
+}
+
+/// Reads all tables and checks every row.
+fn load(connection: &Connection) -> Result<Snapshot, StoreError> {
+    Ok(Snapshot {
+        accounts: accounts::load(connection)?,
+        blocks: chain::load_blocks(connection)?,
+        events: chain::load_events(connection)?,
+        tasks: chain::load_tasks(connection)?,
+        halts: chain::load_halts(connection)?,
+    })
 }
 
 impl SqliteStore {

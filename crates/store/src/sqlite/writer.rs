@@ -1,7 +1,7 @@
 //! The thread that owns the connection, and group commit.
 
 use super::mark::HighWaterMark;
-use super::{accounts, chain, connection, group};
+use super::{connection, group};
 use crate::error::StoreError;
 use crate::store::{Batch, Snapshot};
 use rusqlite::Connection;
@@ -126,12 +126,6 @@ impl Writer {
             .connection
             .transaction()
             .map_err(|error| StoreError::from_sqlite("accounts", error))?;
-        Ok(Snapshot {
-            accounts: accounts::load(&transaction)?,
-            blocks: chain::load_blocks(&transaction)?,
-            events: chain::load_events(&transaction)?,
-            tasks: chain::load_tasks(&transaction)?,
-            halts: chain::load_halts(&transaction)?,
-        })
+        super::load(&transaction)
     }
 }
