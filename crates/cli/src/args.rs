@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use microraiden_chain::deploy::MINIMUM_CHALLENGE_PERIOD;
 use microraiden_protocol::Address;
@@ -41,6 +42,12 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Sell what an upstream server offers
     Proxy(ProxyArgs),
+    /// Copy the state file of a proxy, which may be running, into a backup
+    Backup(BackupArgs),
+    /// Make a state file of a backup
+    Restore(RestoreArgs),
+    /// Show what is in a state file or a backup
+    State(StateFileArgs),
     /// Request a URL and pay for it
     Get(GetArgs),
     /// Measure how many requests are served, paid and unpaid, and how long they take
@@ -54,9 +61,14 @@ impl Command {
     pub(crate) const fn default_log(&self) -> &'static str {
         match self {
             Self::Proxy(_) | Self::Devchain(_) => "info",
-            Self::Demo(_) | Self::Deploy(_) | Self::Get(_) | Self::Bench(_) | Self::HashPassword(_) => {
-                "error"
-            }
+            Self::Demo(_)
+            | Self::Deploy(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::State(_)
+            | Self::Get(_)
+            | Self::Bench(_)
+            | Self::HashPassword(_) => "error",
         }
     }
 }
@@ -316,7 +328,7 @@ Example:
   microraiden proxy --private-key receiver.key --deployment-file deployment.json \\
       --upstream http://127.0.0.1:8000 --price '0.002 TKN'
 
-Keep the state file safe and backed up: it holds what you are owed.")]
+Keep the state file safe and backed up: it holds what you are owed. See `microraiden backup` and docs/state.md.")]
 pub(crate) struct ProxyArgs {
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
@@ -329,9 +341,10 @@ pub(crate) struct ProxyArgs {
     /// Sell only paths of this pattern, for example /media/{*rest}; everything by default
     #[arg(long, value_name = "PATTERN")]
     pub(crate) path: Option<String>,
-    /// Where accounts and proofs are kept
+    /// Where accounts and proofs are kept; by default in your folder for data, by a name that begins with the
+    /// addresses of contract and receiver
     #[arg(long, value_name = "FILE")]
-    pub(crate) state_file: PathBuf,
+    pub(crate) state_file: Option<PathBuf>,
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,

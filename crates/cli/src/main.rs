@@ -10,6 +10,7 @@ mod get;
 mod hash_password;
 mod keys;
 mod proxy;
+mod state;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
             Command::Devchain(args) => devchain::run(args).await,
             Command::Deploy(args) => deploy::run(args).await,
             Command::Proxy(args) => proxy::run(args).await,
+            Command::Backup(args) => state::run_backup(&args),
+            Command::Restore(args) => state::run_restore(&args),
+            Command::State(args) => state::run_state(&args),
             Command::Get(args) => get::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::HashPassword(_) => hash_password::run(),

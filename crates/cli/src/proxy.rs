@@ -1,7 +1,7 @@
 //! `microraiden proxy`: arguments become a configuration, which the proxy runs.
 
 use crate::args::ProxyArgs;
-use crate::{Failure, amounts, deployment_file, interrupted, keys, listen};
+use crate::{Failure, amounts, deployment_file, interrupted, keys, listen, state};
 use microraiden_chain::{Contract, Node};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{BlockNumber, Price};
@@ -81,9 +81,13 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         Some(path) => vec![route(path)],
         None => vec![route("/"), route("/{*rest}")],
     };
+    let state_file = match args.state_file {
+        Some(path) => path,
+        None => state::default_file(contract_address, key.address())?,
+    };
     let listener = listen(SocketAddr::new(args.host, args.port)).await?;
     let address = listener.local_addr()?;
-    tracing::info!(receiver = %key.address(), price = %amounts::format(price, &token.symbol, token.decimals), upstream = %args.upstream, "starting");
+    tracing::info!(receiver = %key.address(), price = %amounts::format(price, &token.symbol, token.decimals), upstream = %args.upstream, state_file = %state_file.display(), "starting");
     // The one line on standard output, for programs: where it listens.
     println!("http://{address}");
     let config = Config {
@@ -91,7 +95,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
             rpc: args.chain.rpc_provider,
             contract: contract_address,
             key,
-            state_file: args.state_file,
+            state_file,
         },
         manager: microraiden_manager::Config {
             n_confirmations: args.confirmations,

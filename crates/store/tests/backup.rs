@@ -69,7 +69,8 @@ fn a_backup_holds_everything_and_is_restored_as_such() {
         halts: vec![RESTORED],
         ..stored
     };
-    assert_eq!((restored.backup_of, &restored.snapshot), (None, &known));
+    assert_eq!((restored.backup_of, &restored.snapshot), (Some(made_at), &known));
+    assert_eq!(inspect(&path).unwrap().backup_of, None);
     drop(store);
     let store = SqliteStore::open(&path, binding()).unwrap();
     assert_eq!(load(&store), known);

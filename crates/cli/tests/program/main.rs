@@ -12,3 +12,4 @@ mod operator;
 mod place;
 mod process;
 mod relay;
+mod state;

@@ -49,7 +49,7 @@ pub fn backup(state_file: &Path, to: &Path, replace: bool) -> Result<Contents, C
 ///
 /// What was accepted after the backup is not known in it, so it says that it was restored
 /// ([`HaltKind::Restored`]), and its channels sell nothing until the operator accepts the risk.
-/// It is on the disk when this returns.
+/// It is on the disk when this returns; what is returned also tells when the backup was made.
 ///
 /// # Errors
 /// When there is a state file, or a part of one; when the backup cannot be read, or is damaged; when
@@ -69,7 +69,7 @@ pub fn restore(from: &Path, state_file: &Path) -> Result<Contents, CopyError> {
     };
     let copy = NewFile::copy(&source, state_file)?;
     // Before the checksums are written anew.
-    copy.read()?;
+    let backup_of = copy.read()?.backup_of;
     copy.change(|transaction| {
         transaction.execute_batch(
             "DROP TABLE IF EXISTS backup; UPDATE integrity SET (file_id, in_use) = (random(), 0);",
@@ -90,7 +90,10 @@ pub fn restore(from: &Path, state_file: &Path) -> Result<Contents, CopyError> {
         .and_then(|mark| mark.sync())
         .map_err(|error| copy.failed(error))?;
     copy.put_in_place(false)?;
-    Ok(contents)
+    Ok(Contents {
+        backup_of,
+        ..contents
+    })
 }
 
 /// Nothing is in the way of a backup, or only a backup that may be replaced.
