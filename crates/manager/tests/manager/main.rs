@@ -10,6 +10,7 @@ mod lists;
 mod payments;
 mod reorganisations;
 mod replay;
+mod restored;
 mod shaky;
 mod speed;
 mod world;
