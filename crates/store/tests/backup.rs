@@ -212,6 +212,7 @@ fn a_state_is_restored_in_the_place_of_the_one_that_was_lost() {
     fs::remove_file(&file.path).unwrap();
     let refused = file.open().unwrap_err();
     assert!(matches!(refused, OpenError::Vanished { .. }), "{refused}");
+    assert!(!file.path.exists());
     // Whoever copies the backup by hand gets no further.
     fs::copy(&to, &file.path).unwrap();
     let refused = file.open().unwrap_err();
@@ -220,6 +221,24 @@ fn a_state_is_restored_in_the_place_of_the_one_that_was_lost() {
     restore(&to, &file.path).unwrap();
     stored.halts = vec![RESTORED];
     assert_eq!(load(&file.open().unwrap()), stored);
+}
+
+/// After a crash nothing has put the log into the file yet, and reading does not do it either.
+#[test]
+fn a_state_that_has_crashed_is_read_with_its_log() {
+    let (file, _store, _, stored) = backed_up();
+    let crashed = file.path.with_file_name("crashed");
+    let files = ["", "-wal"];
+    let bytes = || files.map(|suffix| fs::read(crashed.with_file_name(format!("crashed{suffix}"))).unwrap());
+    for suffix in files {
+        let [from, to] = ["state", "crashed"].map(|name| file.path.with_file_name(name.to_owned() + suffix));
+        fs::copy(from, to).unwrap();
+    }
+    let before = bytes();
+    assert_eq!(inspect(&crashed).unwrap().snapshot, stored);
+    let copied = backup(&crashed, &crashed.with_file_name("copied"), false).unwrap();
+    assert_eq!(copied.snapshot, stored);
+    assert!(bytes() == before, "it has changed");
 }
 
 #[test]

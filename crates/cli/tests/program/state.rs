@@ -301,9 +301,13 @@ async fn a_lost_state_is_restored_from_the_backup_of_a_running_proxy() {
     let restore = ["restore", "--from", "state.backup", "--state-file", "state.db"];
     failed(&place.run(&restore).await, 1, "state.db exists already");
     program.kill();
+    fs::rename(place.path("state.db-wal"), place.path("log")).unwrap();
+    refused(&place, &options, "lacks the last").await;
     for suffix in ["", "-wal", "-shm"] {
         fs::remove_file(place.path(&format!("state.db{suffix}"))).unwrap();
     }
+    let gone = run(&place, &options).await;
+    failed(&gone, 1, "has vanished");
     fs::copy(place.path("state.backup"), place.path("state.db")).unwrap();
     refused(
         &place,

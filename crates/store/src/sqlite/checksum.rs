@@ -39,7 +39,7 @@ fn add(bytes: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Blob(blob) => (4, blob),
     };
     bytes.push(kind);
-    bytes.extend_from_slice(&value.len().to_le_bytes());
+    bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
     bytes.extend_from_slice(value);
 }
 

@@ -14,31 +14,44 @@ pub(super) struct StateFile {
     pub(super) lock: File,
     /// What the lock file tells.
     pub(super) mark: Option<Mark>,
-    /// Whether nothing is in it.
+    /// Whether nothing is in it, or it is missing.
     pub(super) is_empty: bool,
     /// The length of the log beside it; one that was used is never empty.
     pub(super) log_bytes: u64,
 }
 
-/// Creates the file if it is missing, and takes hold of it.
+/// Takes hold of a state file; creates it if it is missing, unless the lock file tells of one.
 pub(super) fn claim(path: &Path) -> Result<StateFile, OpenError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         |source| OpenError::File { path, source }
     };
-    create(path).map_err(failed(path))?;
-    let path = path.canonicalize().map_err(failed(path))?;
+    let path = resolve(path).map_err(failed(path))?;
     let lock = lock(&path)?;
+    let mark = Mark::read(&lock).map_err(failed(&beside(&path, ".lock")))?;
+    if mark.is_none() {
+        create(&path).map_err(failed(&path))?;
+    }
     for suffix in ["-shm", "-journal"] {
         check_private(&beside(&path, suffix))?;
     }
     Ok(StateFile {
-        mark: Mark::read(&lock).map_err(failed(&beside(&path, ".lock")))?,
-        is_empty: check_private(&path)? == Some(0),
+        is_empty: check_private(&path)?.unwrap_or(0) == 0,
         log_bytes: check_private(&beside(&path, "-wal"))?.unwrap_or(0),
         path,
         lock,
+        mark,
     })
+}
+
+/// The path without symbolic links, also when only the folder is there.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    match (path.canonicalize(), path.file_name()) {
+        (Err(error), Some(name)) if error.kind() == ErrorKind::NotFound => {
+            Ok(folder(path).canonicalize()?.join(name))
+        }
+        (resolved, _) => resolved,
+    }
 }
 
 /// Keeps other processes from using a state file, there or not, as long as what is returned lives.
