@@ -210,6 +210,23 @@ fn damaged_pages_are_refused_or_do_no_harm() {
     assert_eq!(zeroed.harmless, 0, "{zeroed:?}");
 }
 
+/// Every row in it is whole, and yet some are there twice, and some are not.
+#[test]
+fn a_page_in_the_place_of_another_is_refused() {
+    let file = StateFile::new();
+    let (store, _) = in_use(&file, 2, 30);
+    drop(store);
+    let image = Image::of(&file.path, &[]);
+    let mut bytes = fs::read(image.path("")).unwrap();
+    // The first byte tells an inner page of a table without row ids.
+    let inner = bytes.chunks_mut(4096).find(|page| page[0] == 2).unwrap();
+    let first_cell = usize::from(u16::from_be_bytes([inner[12], inner[13]]));
+    // The page of the first rows instead of that of the last.
+    inner.copy_within(first_cell..first_cell + 4, 8);
+    fs::write(image.path(""), bytes).unwrap();
+    assert!(image.refusal("a page twice").contains("is damaged"));
+}
+
 #[test]
 fn every_byte_of_the_header_is_refused_or_does_no_harm() {
     let file = StateFile::new();

@@ -4,14 +4,36 @@ use super::mark::Mark;
 use crate::error::OpenError;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// Keeps other processes from using a state file until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// To close the file is not enough where a child of this process, just forked, has it open too.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of the state file was not given back");
+        }
+    }
+}
+
+impl Deref for Lock {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
 
 /// A state file that is there, private, and ours as long as the lock lives.
 pub(super) struct StateFile {
     /// Without symbolic links, so that everybody finds the same lock.
     pub(super) path: PathBuf,
-    pub(super) lock: File,
+    pub(super) lock: Lock,
     /// What the lock file tells.
     pub(super) mark: Option<Mark>,
     /// Whether nothing is in it, or it is missing.
@@ -54,8 +76,8 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Keeps other processes from using a state file, there or not, as long as what is returned lives.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+/// Locks a state file, which need not be there.
+pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let lock_path = beside(path, ".lock");
     let failed = |source| OpenError::File {
         path: lock_path.clone(),
@@ -65,7 +87,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock = options.read(true).truncate(false).create(true);
     let lock = lock.open(&lock_path).map_err(failed)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
             path: path.to_owned(),
         }),

@@ -27,9 +27,9 @@ pub use reader::{Contents, inspect};
 
 use crate::error::{OpenError, StoreError};
 use crate::store::{Batch, Binding, BoxFuture, ChannelStore, Snapshot, Ticket};
+use file::Lock;
 use mark::HighWaterMark;
 use rusqlite::Connection;
-use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -49,7 +49,7 @@ pub struct SqliteStore {
     messages: SyncSender<Message>,
     _writer: Joined,
     stopped: Arc<OnceLock<StoreError>>,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A thread that is waited for.
