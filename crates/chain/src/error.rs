@@ -1,5 +1,6 @@
 //! What can go wrong between us and the chain.
 
+use crate::connection::ConnectionError;
 use crate::revert::Revert;
 use crate::rpc::RpcError;
 use alloy_primitives::{Address, B256, U256};
@@ -10,8 +11,14 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
     /// The node's address is not one that can be used.
-    #[error("the address of a node begins with http://, not {0}://; reach a distant node through a tunnel")]
+    #[error("the address of a node begins with http:// or https://, not {0}://")]
     Scheme(String),
+    /// The node's address cannot be written as a request.
+    #[error("the address of a node has something in it that a request cannot have")]
+    Address,
+    /// No connection to the node can be prepared.
+    #[error("the node cannot be reached")]
+    Connection(#[from] ConnectionError),
     /// A request failed.
     #[error("the node does not answer {method}")]
     Request {

@@ -1,8 +1,10 @@
 //! A node of the chain, asked over JSON-RPC.
 
+use crate::connection::{Connector, Location};
 use crate::error::ChainError;
+use crate::over_http::OverHttp;
 use crate::revert::Revert;
-use crate::rpc::{Endpoint, RpcError, Transport};
+use crate::rpc::{RpcError, Transport};
 use alloy_primitives::{Address, B256, Bytes, U64, U128, U256, bytes};
 use alloy_sol_types::SolCall;
 use microraiden_protocol::{BlockNumber, BlockRef};
@@ -100,14 +102,9 @@ impl Node {
     /// # Errors
     /// When the node does not answer.
     pub async fn connect_with(url: &Url, request_timeout: Duration) -> Result<Self, ChainError> {
-        if url.scheme() != "http" {
-            return Err(ChainError::Scheme(url.scheme().to_owned()));
-        }
-        let endpoint = Endpoint::new(url, request_timeout).map_err(|source| ChainError::Request {
-            method: "eth_chainId",
-            source,
-        })?;
-        Self::over(Arc::new(endpoint)).await
+        let location = Location::new(url)?;
+        let connector = Connector::to(&location)?;
+        Self::over(Arc::new(OverHttp::new(location, connector, request_timeout))).await
     }
 
     /// Connects over a transport of one's own, and asks for the chain id.

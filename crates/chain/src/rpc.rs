@@ -1,17 +1,16 @@
 //! JSON-RPC: one request, one answer, both bounded in time and size.
 
+use crate::connection::ConnectionError;
 use alloy_primitives::{Bytes, hex};
-use reqwest::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
-use url::Url;
 
 /// More than the largest sensible answer, the logs of a whole range of blocks.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// What is kept of a node's explanation.
 const MAX_MESSAGE_CHARS: usize = 400;
 
@@ -22,11 +21,16 @@ pub enum RpcError {
     #[error("no answer within the time limit")]
     Timeout,
     /// The connection could not be made, or broke.
-    #[error("the connection failed")]
-    Connection(#[source] reqwest::Error),
+    #[error("the connection failed: {0}")]
+    Connection(ConnectionError),
     /// An HTTP status that is not a success, without a JSON-RPC error.
-    #[error("HTTP status {0}")]
-    Status(u16),
+    #[error("HTTP status {status}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// How long the node wants to be left alone.
+        retry_after: Option<Duration>,
+    },
     /// The answer is larger than 64 MiB.
     #[error("the answer is larger than {MAX_ANSWER_BYTES} bytes")]
     TooLarge,
@@ -53,7 +57,7 @@ impl RpcError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout | Self::Connection(_) => true,
-            Self::Status(status) => matches!(status, 408 | 429 | 500..),
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::Refused { code, message, .. } => *code == 429 || is_rate_limit(message),
             Self::TooLarge | Self::Malformed(_) | Self::Empty => false,
         }
@@ -67,15 +71,6 @@ fn is_rate_limit(message: &str) -> bool {
         .any(|sign| message.contains(sign))
 }
 
-impl From<reqwest::Error> for RpcError {
-    fn from(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            return Self::Timeout;
-        }
-        Self::Connection(error.without_url())
-    }
-}
-
 /// What a request resolves to: the result's JSON text, `None` for null.
 pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Option<Box<RawValue>>, RpcError>> + Send + 'a>>;
 
@@ -85,86 +80,19 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn request(&self, method: &'static str, params: Value) -> Answered<'_>;
 }
 
-/// HTTP. It does not print: the address may hold a password or an access key.
-pub(crate) struct Endpoint {
-    client: reqwest::Client,
-    url: Url,
+/// The body of an answer.
+#[derive(Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) result: Option<Box<RawValue>>,
+    pub(crate) error: Option<ErrorObject>,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    result: Option<Box<RawValue>>,
-    error: Option<ErrorObject>,
-}
-
-#[derive(Deserialize)]
-struct ErrorObject {
+pub(crate) struct ErrorObject {
     code: i64,
     #[serde(default)]
     message: String,
     data: Option<Value>,
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Endpoint {
-    /// Prepares for requests that may take `timeout` each; connects later.
-    pub(crate) fn new(url: &Url, timeout: Duration) -> Result<Self, RpcError> {
-        let client = reqwest::Client::builder()
-            .timeout(timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        let url = url.clone();
-        Ok(Self { client, url })
-    }
-
-    async fn post(&self, method: &str, params: Value) -> Result<Option<Box<RawValue>>, RpcError> {
-        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let response = self
-            .client
-            .post(self.url.clone())
-            .header("content-type", "application/json")
-            .body(request.to_string())
-            .send()
-            .await?;
-        let status = response.status();
-        let body = read(response).await?;
-        answer(status, &body)
-    }
-}
-
-impl Transport for Endpoint {
-    fn request(&self, method: &'static str, params: Value) -> Answered<'_> {
-        Box::pin(self.post(method, params))
-    }
-}
-
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, RpcError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(RpcError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// What an HTTP answer says. Some nodes send JSON-RPC errors with other statuses than 200.
-fn answer(status: StatusCode, body: &[u8]) -> Result<Option<Box<RawValue>>, RpcError> {
-    let is_overload = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-    match serde_json::from_slice::<Answer>(body) {
-        Ok(Answer {
-            error: Some(error), ..
-        }) if !is_overload => Err(error.into()),
-        Ok(Answer { result, error: None }) if status.is_success() => Ok(result),
-        Err(error) if status.is_success() => Err(RpcError::Malformed(error)),
-        _ => Err(RpcError::Status(status.as_u16())),
-    }
 }
 
 impl From<ErrorObject> for RpcError {
@@ -182,69 +110,4 @@ fn revert_data(data: &Value) -> Option<Bytes> {
     let text = data.as_str().or_else(|| data.get("data")?.as_str())?;
     let digits = text.trim_start_matches("Reverted ").strip_prefix("0x")?;
     hex::decode(digits).ok().map(Bytes::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ask(status: u16, body: &str) -> Result<Option<String>, RpcError> {
-        let answer = answer(StatusCode::from_u16(status).unwrap(), body.as_bytes())?;
-        Ok(answer.map(|text| text.get().to_owned()))
-    }
-
-    #[test]
-    fn answers_of_nodes() {
-        assert_eq!(
-            ask(200, r#"{"result": "0x1"}"#).unwrap().as_deref(),
-            Some("\"0x1\"")
-        );
-        assert_eq!(ask(200, r#"{"result": null}"#).unwrap(), None);
-        for (status, body, transient) in [
-            (200, "<html>", false),
-            (200, "", false),
-            (
-                200,
-                r#"{"error": {"code": -32000, "message": "unknown block"}}"#,
-                false,
-            ),
-            (
-                200,
-                r#"{"error": {"code": -32005, "message": "request rate limited"}}"#,
-                true,
-            ),
-            (403, "no", false),
-            (
-                404,
-                r#"{"error": {"code": -32601, "message": "no such method"}}"#,
-                false,
-            ),
-            (
-                429,
-                r#"{"error": {"code": -32005, "message": "slow down"}}"#,
-                true,
-            ),
-            (503, "", true),
-        ] {
-            assert_eq!(
-                ask(status, body).unwrap_err().is_transient(),
-                transient,
-                "{status} {body}"
-            );
-        }
-    }
-
-    #[test]
-    fn revert_data_is_found_in_the_forms_of_several_nodes() {
-        for data in [r#""0x0102""#, r#""Reverted 0x0102""#, r#"{"data": "0x0102"}"#] {
-            let body = format!(r#"{{"error": {{"code": 3, "message": "reverted", "data": {data}}}}}"#);
-            let Err(RpcError::Refused {
-                data: Some(found), ..
-            }) = ask(200, &body)
-            else {
-                panic!("{body}");
-            };
-            assert_eq!(found, Bytes::from([1, 2]));
-        }
-    }
 }

@@ -88,7 +88,7 @@ async fn a_node_that_is_away_is_a_passing_trouble_and_its_address_no_secret_told
     assert_told_without_secret(&Node::connect(&url).await.unwrap_err());
     assert!(!format!("{node:?}").contains("s3cret"));
 
-    let error = Node::connect(&"https://127.0.0.1".parse().unwrap())
+    let error = Node::connect(&"ipc://127.0.0.1".parse().unwrap())
         .await
         .unwrap_err();
     assert!(matches!(error, ChainError::Scheme(_)));
