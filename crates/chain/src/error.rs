@@ -16,6 +16,21 @@ pub enum ChainError {
     /// The node's address cannot be written as a request.
     #[error("the address of a node has something in it that a request cannot have")]
     Address,
+    /// There is no address.
+    #[error("no address of a node is given")]
+    NoAddress,
+    /// The nodes are not of one chain.
+    #[error("node {position} of the list is of chain {found}, but node {right} is of chain {expected}")]
+    OtherChain {
+        /// The place in the list, from 1.
+        position: usize,
+        /// Its chain id.
+        found: u64,
+        /// The place of the first that answers.
+        right: usize,
+        /// The chain id of that one.
+        expected: u64,
+    },
     /// No connection to the node can be prepared.
     #[error("the node cannot be reached")]
     Connection(#[from] ConnectionError),

@@ -19,8 +19,8 @@ const ATTEMPTS: u32 = 4;
 
 /// Reads the events of one party from a contract, block after block, and notices when the chain is reorganised.
 ///
-/// Every [`ChainUpdate`] comes from one chain: near the head each header's parent is the block before, and the events
-/// are asked for by the block's hash. The follower moves on only when it returns an update; an error, or dropping the
+/// Every [`ChainUpdate`] comes from one chain and one node: near the head each header's parent is the block before, and
+/// the events are asked for by the block's hash; when another node begins to answer meanwhile, the look is repeated. The follower moves on only when it returns an update; an error, or dropping the
 /// future, leaves it where it was.
 #[derive(Debug)]
 pub struct Follower {
@@ -114,6 +114,16 @@ impl Follower {
     }
 
     async fn look(&mut self) -> Result<Option<Look>, Interrupted> {
+        let epoch = self.contract.node().epoch();
+        let found = self.look_at_all().await?;
+        // Another node may not have the blocks that the first one spoke of: then its logs lack theirs.
+        match self.contract.node().epoch() == epoch {
+            true => Ok(found),
+            false => Err(Interrupted::Changed),
+        }
+    }
+
+    async fn look_at_all(&mut self) -> Result<Option<Look>, Interrupted> {
         let latest = self.contract.node().latest().await?;
         if self.head() == Some(latest) {
             self.caught_up = true;
@@ -150,13 +160,15 @@ impl Follower {
     }
 
     /// How many of the first known blocks are still canonical. If one is, so are all before it.
-    async fn count_canonical(&self, first: usize) -> Result<usize, ChainError> {
+    async fn count_canonical(&self, first: usize) -> Result<usize, Interrupted> {
         let (mut low, mut high) = (0, first);
         // Nearly always it is all of them.
         let mut middle = high.saturating_sub(1);
         while low < high {
             let known = self.known[middle];
-            if self.contract.node().block(known.number).await? == Some(known) {
+            // The node has a newer block: without this one, it is another node behind the same address.
+            let canonical = self.contract.node().block(known.number).await?;
+            if canonical.ok_or(Interrupted::Changed)? == known {
                 low = middle + 1;
             } else {
                 high = middle;

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //!
-//! - [`Node`]: a JSON-RPC endpoint, with limits on the time and size of every answer;
+//! - [`Node`]: one or several JSON-RPC endpoints, with limits on the time and size of every answer;
 //! - [`Contract`]: a channel contract there, what it says of its channels, and [`Party`] whose events;
 //! - [`Follower`]: what is new on the canonical chain, reorganisations included;
 //! - [`Wallet`]: a key that signs and sends transactions, and waits for their [`Receipt`];
@@ -23,8 +23,10 @@ mod connection;
 mod contract;
 pub mod deploy;
 pub mod deployment;
+mod endpoint;
 mod error;
 mod events;
+mod failover;
 mod fees;
 mod follower;
 pub mod inspection;
@@ -45,7 +47,7 @@ pub use error::{ChainError, TransactionError};
 pub use events::Party;
 pub use follower::Follower;
 pub use inspection::Inspection;
-pub use node::{Header, Node, REQUEST_TIMEOUT};
+pub use node::{Header, Node, NodeOptions, REQUEST_TIMEOUT};
 pub use revert::Revert;
 pub use rpc::{Answered, RpcError, Transport};
 pub use token::TokenInfo;

@@ -2,6 +2,7 @@
 
 use crate::connection::{Connector, Location};
 use crate::error::ChainError;
+use crate::failover::Failover;
 use crate::over_http::OverHttp;
 use crate::revert::Revert;
 use crate::rpc::{RpcError, Transport};
@@ -11,6 +12,7 @@ use microraiden_protocol::{BlockNumber, BlockRef};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -21,7 +23,26 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Init code that returns NUMBER, the block number that contracts see.
 const RETURN_BLOCK_NUMBER: Bytes = bytes!("0x4360005260206000f3");
 
-/// A node of the chain; clones share its connections.
+/// How nodes are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeOptions {
+    /// How long a node may take for a request. With the others and with waiting for limits, a request takes twice as long
+    /// at most.
+    pub request_timeout: Duration,
+    /// The most requests that are made to each node in a second, evenly; as many as there are by default.
+    pub requests_per_second: Option<NonZeroU32>,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            request_timeout: REQUEST_TIMEOUT,
+            requests_per_second: None,
+        }
+    }
+}
+
+/// A node of the chain, or several as one; clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Node(Arc<Inner>);
 
@@ -88,6 +109,12 @@ pub(crate) fn quantity(number: BlockNumber) -> Value {
     json!(U64::from(number.0))
 }
 
+fn transport(url: &Url, limit: Duration) -> Result<Box<dyn Transport>, ChainError> {
+    let location = Location::new(url)?;
+    let connector = Connector::to(&location)?;
+    Ok(Box::new(OverHttp::new(location, connector, limit)))
+}
+
 impl Node {
     /// Connects, and asks for the chain id; requests may take [`REQUEST_TIMEOUT`].
     ///
@@ -102,9 +129,25 @@ impl Node {
     /// # Errors
     /// When the node does not answer.
     pub async fn connect_with(url: &Url, request_timeout: Duration) -> Result<Self, ChainError> {
-        let location = Location::new(url)?;
-        let connector = Connector::to(&location)?;
-        Self::over(Arc::new(OverHttp::new(location, connector, request_timeout))).await
+        let options = NodeOptions {
+            request_timeout,
+            ..NodeOptions::default()
+        };
+        Self::connect_to(std::slice::from_ref(url), options).await
+    }
+
+    /// Connects to the first of several nodes of one chain that works, in the order in which they are preferred. When it
+    /// fails the next one is asked, and the first again when it has recovered.
+    ///
+    /// # Errors
+    /// When none answers; or [`ChainError::OtherChain`] when those that answer are not of one chain.
+    pub async fn connect_to(urls: &[Url], options: NodeOptions) -> Result<Self, ChainError> {
+        let transports = urls.iter().map(|url| transport(url, options.request_timeout));
+        let (nodes, chain_id) = Failover::start(transports.collect::<Result<_, _>>()?, options).await?;
+        Ok(Self(Arc::new(Inner {
+            transport: Arc::new(nodes),
+            chain_id,
+        })))
     }
 
     /// Connects over a transport of one's own, and asks for the chain id.
@@ -272,6 +315,11 @@ impl Node {
         let params = json!([call, At::Pending.param()]);
         let gas = reverts(self.ask::<U64>("eth_estimateGas", params).await)?;
         Ok(gas.map(|gas| gas.to()))
+    }
+
+    /// See [`Transport::epoch`].
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.transport.epoch()
     }
 
     /// Asks for what must be there.

@@ -31,6 +31,18 @@ pub enum RpcError {
         /// How long the node wants to be left alone.
         retry_after: Option<Duration>,
     },
+    /// The node wanted to be left alone for longer than the request may take, or our own limit on the number of requests
+    /// does not let it through.
+    #[error("there is a limit on the number of requests")]
+    Limited,
+    /// The node is of another chain than before.
+    #[error("it is a node of chain {found}, not of chain {expected}")]
+    OtherChain {
+        /// The id of its chain.
+        found: u64,
+        /// What it was or should be.
+        expected: u64,
+    },
     /// The answer is larger than 64 MiB.
     #[error("the answer is larger than {MAX_ANSWER_BYTES} bytes")]
     TooLarge,
@@ -56,19 +68,53 @@ impl RpcError {
     /// Whether the same request may succeed later: time limits, connections, overload.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout | Self::Connection(_) => true,
+            Self::Timeout | Self::Connection(_) | Self::Limited => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
-            Self::Refused { code, message, .. } => *code == 429 || is_rate_limit(message),
-            Self::TooLarge | Self::Malformed(_) | Self::Empty => false,
+            Self::Refused { .. } => self.is_rate_limit(),
+            Self::TooLarge | Self::Malformed(_) | Self::Empty | Self::OtherChain { .. } => false,
         }
+    }
+
+    /// Whether the node has refused for the number of requests alone.
+    pub(crate) fn is_rate_limit(&self) -> bool {
+        match self {
+            Self::Status { status, retry_after } => {
+                *status == 429 || (*status == 503 && retry_after.is_some())
+            }
+            Self::Refused { code, message, .. } => *code == 429 || is_rate_limit(message),
+            _ => false,
+        }
+    }
+
+    /// How long the node wants to be left alone, if it says so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether it is for the node's sake, not for that of the request.
+    pub(crate) fn is_of_the_node(&self) -> bool {
+        let speaks_nonsense = matches!(
+            self,
+            Self::Status { .. } | Self::Malformed(_) | Self::OtherChain { .. }
+        );
+        self.is_transient() || speaks_nonsense
     }
 }
 
 fn is_rate_limit(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["rate limit", "too many requests", "compute units", "throughput"]
-        .iter()
-        .any(|sign| message.contains(sign))
+    [
+        "rate limit",
+        "request limit",
+        "too many requests",
+        "compute units",
+        "throughput",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 /// What a request resolves to: the result's JSON text, `None` for null.
@@ -78,6 +124,12 @@ pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Option<Box<RawValue>>
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Makes one request and takes the node's answer to it.
     fn request(&self, method: &'static str, params: Value) -> Answered<'_>;
+
+    /// Grows when answers begin to come from another node than before. What was answered before and after may not fit
+    /// together. A transport to one node stays at 0.
+    fn epoch(&self) -> u64 {
+        0
+    }
 }
 
 /// The body of an answer.
