@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What the updates so far add up to, as a receiver would keep it.
 #[derive(Default, Debug, PartialEq)]
-struct Book {
-    blocks: Vec<BlockRef>,
-    events: Vec<ChannelEvent>,
+pub(crate) struct Book {
+    pub(crate) blocks: Vec<BlockRef>,
+    pub(crate) events: Vec<ChannelEvent>,
 }
 
 impl Book {
-    fn apply(&mut self, update: &ChainUpdate) {
+    pub(crate) fn apply(&mut self, update: &ChainUpdate) {
         if let Some(rewind_to) = update.rewind_to {
             self.blocks.retain(|block| block.number <= rewind_to);
             self.events.retain(|event| event.block <= rewind_to);
@@ -35,7 +35,7 @@ impl Book {
     }
 
     /// Follows to the head; the rewinds on the way.
-    async fn catch_up(&mut self, follower: &mut Follower) -> Vec<BlockNumber> {
+    pub(crate) async fn catch_up(&mut self, follower: &mut Follower) -> Vec<BlockNumber> {
         let mut rewinds = vec![];
         while let Some(update) = follower.poll().await.unwrap() {
             rewinds.extend(update.rewind_to);
@@ -51,7 +51,7 @@ fn follower(stage: &Stage, start: u64) -> Follower {
     Follower::new(stage.contract.clone(), Party::Any, BlockNumber(start), vec![])
 }
 
-async fn assert_agrees(stage: &Stage, book: &Book) {
+pub(crate) async fn assert_agrees(stage: &Stage, book: &Book) {
     assert_eq!(book.events, stage.events(Party::Any).await);
     for block in &book.blocks {
         assert_eq!(stage.node.block(block.number).await.unwrap(), Some(*block));

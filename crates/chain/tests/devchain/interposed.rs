@@ -15,6 +15,10 @@ pub(crate) enum Answer {
     Result(Value),
     /// Refuses with this message.
     Refuse(&'static str),
+    /// Answers with this status line and these headers, without the JSON that belongs to them.
+    Status(&'static str),
+    /// Breaks the connection.
+    Break,
     /// Says nothing, ever.
     Silence,
 }
@@ -43,19 +47,25 @@ async fn serve(stream: TcpStream, chain: SocketAddr, answer: impl Fn(&str, &Valu
             node.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
             message(&mut node).await.unwrap().1
         };
+        let mut status = "200 OK";
         let reply = match answer(request["method"].as_str().unwrap(), &request["params"]) {
             Answer::Pass => pass().await,
             Answer::PassUnheard => {
                 pass().await;
                 return;
             }
+            Answer::Break => return,
             Answer::Result(result) => json!({"id": 1, "result": result}).to_string().into(),
             Answer::Refuse(message) => json!({"id": 1, "error": {"code": -32000, "message": message}})
                 .to_string()
                 .into(),
+            Answer::Status(told) => {
+                status = told;
+                vec![]
+            }
             Answer::Silence => std::future::pending().await,
         };
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", reply.len());
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", reply.len());
         if client
             .write_all(&[head.as_bytes(), &reply].concat())
             .await
