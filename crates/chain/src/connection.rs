@@ -4,6 +4,7 @@ use crate::error::ChainError;
 use crate::rpc::RpcError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -114,6 +115,7 @@ pub(crate) struct Location {
     pub(crate) uri: Uri,
     /// What these say.
     pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) is_websocket: bool,
     is_encrypted: bool,
 }
 
@@ -123,9 +125,11 @@ impl Location {
     /// # Errors
     /// [`ChainError::Scheme`] for a scheme that no node is reached by.
     pub(crate) fn new(url: &Url) -> Result<Self, ChainError> {
-        let is_encrypted = match url.scheme() {
-            "http" => false,
-            "https" => true,
+        let (is_websocket, is_encrypted) = match url.scheme() {
+            "http" => (false, false),
+            "https" => (false, true),
+            "ws" => (true, false),
+            "wss" => (true, true),
             other => return Err(ChainError::Scheme(other.to_owned())),
         };
         let mut bare = url.clone();
@@ -136,8 +140,20 @@ impl Location {
         Ok(Self {
             uri: bare.as_str().parse().map_err(|_| ChainError::Address)?,
             authorization: authorization(url)?,
+            is_websocket,
             is_encrypted,
         })
+    }
+
+    /// What to connect to for a WebSocket, which begins as HTTP.
+    pub(crate) fn server(&self) -> Uri {
+        let mut parts = self.uri.clone().into_parts();
+        parts.scheme = Some(match self.is_encrypted {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
+        });
+        // Only the scheme is another one.
+        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 }
 
@@ -213,8 +229,7 @@ impl Service<Uri> for Connector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::over_http::OverHttp;
-    use crate::rpc::Transport;
+    use crate::node;
     use microraiden_devchain::{Config, DevChain};
     use rcgen::{CertifiedKey, generate_simple_self_signed};
     use rustls::ServerConfig;
@@ -223,6 +238,7 @@ mod tests {
     use std::net::SocketAddr;
     use tokio::io::copy_bidirectional;
     use tokio::net::TcpListener;
+    use tokio::sync::watch;
     use tokio_rustls::TlsAcceptor;
 
     /// Puts TLS before a node, until the test is over; its port, and the certificate for `localhost`.
@@ -260,7 +276,7 @@ mod tests {
         authorities.add(authority.clone()).unwrap();
         let location = Location::new(&url.parse().unwrap()).unwrap();
         let connector = Connector::trusting(authorities).unwrap();
-        let node = OverHttp::new(location, connector, CONNECT_TIMEOUT);
+        let node = node::transport(location, connector, CONNECT_TIMEOUT, &watch::Sender::default());
         let answer = node.request("eth_chainId", json!([])).await?;
         Ok(answer.unwrap().get().to_owned())
     }
@@ -272,8 +288,16 @@ mod tests {
         let (_, other) = encrypt(chain.address()).await;
         let by_name = format!("https://user:s3cret@localhost:{port}/s3cret");
         let by_number = format!("https://user:s3cret@127.0.0.1:{port}/s3cret");
-        assert_eq!(chain_id(&by_name, &certificate).await.unwrap(), "\"0x7a69\"");
+        let by_socket = by_name.replace("https", "wss");
+        for url in [&by_name, &by_socket] {
+            assert_eq!(chain_id(url, &certificate).await.unwrap(), "\"0x7a69\"");
+        }
         for (url, authority, why) in [
+            (
+                &by_socket,
+                &other,
+                "no authority that this system trusts has signed it",
+            ),
             (
                 &by_name,
                 &other,

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
     /// The node's address is not one that can be used.
-    #[error("the address of a node begins with http:// or https://, not {0}://")]
+    #[error("the address of a node begins with http://, https://, ws:// or wss://, not {0}://")]
     Scheme(String),
     /// The node's address cannot be written as a request.
     #[error("the address of a node has something in it that a request cannot have")]

@@ -2,6 +2,7 @@
 
 use crate::endpoint::{CHAIN_ID, Endpoint, Readiness, chain_id};
 use crate::error::ChainError;
+use crate::heads::NewHeads;
 use crate::node::NodeOptions;
 use crate::rpc::{Answered, RpcError, Transport};
 use futures_util::future::join_all;
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// How often a request waits because of limits on the number of requests.
@@ -27,6 +29,7 @@ pub(crate) struct Failover {
     chain_id: OnceLock<u64>,
     request_timeout: Duration,
     spokesman: Mutex<Spokesman>,
+    heads: watch::Sender<()>,
 }
 
 /// Who answered last.
@@ -47,12 +50,14 @@ struct Question {
 type Answer = Result<Option<Box<RawValue>>, RpcError>;
 
 impl Failover {
-    /// Asks all for their chain id at once; the id, once those that answer agree.
+    /// Asks all for their chain id at once; the id, once those that answer agree. The transports tell `heads` of new
+    /// blocks.
     ///
     /// # Errors
     /// When none answers, or [`ChainError::OtherChain`].
     pub(crate) async fn start(
         transports: Vec<Box<dyn Transport>>,
+        heads: watch::Sender<()>,
         options: NodeOptions,
     ) -> Result<(Self, u64), ChainError> {
         let endpoints = transports.into_iter().zip(1..).map(|(transport, position)| {
@@ -63,6 +68,7 @@ impl Failover {
             chain_id: OnceLock::new(),
             request_timeout: options.request_timeout,
             spokesman: Mutex::default(),
+            heads,
         };
         let answers = nodes
             .endpoints
@@ -222,6 +228,10 @@ impl Transport for Failover {
         Box::pin(self.ask(&self.endpoints, method, params))
     }
 
+    fn new_heads(&self) -> NewHeads {
+        self.heads.subscribe().into()
+    }
+
     fn epoch(&self) -> u64 {
         self.spokesman
             .lock()
@@ -331,9 +341,13 @@ mod tests {
         let transports = nodes
             .iter()
             .map(|node| Box::new((*node).clone()) as Box<dyn Transport>);
-        let nodes_of_chain = Failover::start(transports.collect(), NodeOptions::default())
-            .await?
-            .0;
+        let nodes_of_chain = Failover::start(
+            transports.collect(),
+            watch::Sender::default(),
+            NodeOptions::default(),
+        )
+        .await?
+        .0;
         nodes.iter().for_each(|node| drop(node.asked()));
         Ok(nodes_of_chain)
     }
@@ -591,7 +605,7 @@ mod tests {
             requests_per_second: NonZeroU32::new(4),
             ..NodeOptions::default()
         };
-        let (nodes, _) = Failover::start(vec![Box::new(node.clone())], options)
+        let (nodes, _) = Failover::start(vec![Box::new(node.clone())], watch::Sender::default(), options)
             .await
             .unwrap();
         assert!(

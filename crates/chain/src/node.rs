@@ -3,7 +3,9 @@
 use crate::connection::{Connector, Location};
 use crate::error::ChainError;
 use crate::failover::Failover;
+use crate::heads::NewHeads;
 use crate::over_http::OverHttp;
+use crate::over_websocket::OverWebsocket;
 use crate::revert::Revert;
 use crate::rpc::{RpcError, Transport};
 use alloy_primitives::{Address, B256, Bytes, U64, U128, U256, bytes};
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use url::Url;
 
 /// How long a request may take unless told otherwise.
@@ -109,10 +112,17 @@ pub(crate) fn quantity(number: BlockNumber) -> Value {
     json!(U64::from(number.0))
 }
 
-fn transport(url: &Url, limit: Duration) -> Result<Box<dyn Transport>, ChainError> {
-    let location = Location::new(url)?;
-    let connector = Connector::to(&location)?;
-    Ok(Box::new(OverHttp::new(location, connector, limit)))
+/// The way to a node that its address asks for.
+pub(crate) fn transport(
+    location: Location,
+    connector: Connector,
+    limit: Duration,
+    heads: &watch::Sender<()>,
+) -> Box<dyn Transport> {
+    match location.is_websocket {
+        true => Box::new(OverWebsocket::new(location, connector, limit, heads.clone())),
+        false => Box::new(OverHttp::new(location, connector, limit)),
+    }
 }
 
 impl Node {
@@ -142,8 +152,14 @@ impl Node {
     /// # Errors
     /// When none answers; or [`ChainError::OtherChain`] when those that answer are not of one chain.
     pub async fn connect_to(urls: &[Url], options: NodeOptions) -> Result<Self, ChainError> {
-        let transports = urls.iter().map(|url| transport(url, options.request_timeout));
-        let (nodes, chain_id) = Failover::start(transports.collect::<Result<_, _>>()?, options).await?;
+        let heads = watch::Sender::default();
+        let transports = urls.iter().map(|url| {
+            let location = Location::new(url)?;
+            let connector = Connector::to(&location)?;
+            Ok(transport(location, connector, options.request_timeout, &heads))
+        });
+        let transports = transports.collect::<Result<_, ChainError>>()?;
+        let (nodes, chain_id) = Failover::start(transports, heads, options).await?;
         Ok(Self(Arc::new(Inner {
             transport: Arc::new(nodes),
             chain_id,
@@ -315,6 +331,11 @@ impl Node {
         let params = json!([call, At::Pending.param()]);
         let gas = reverts(self.ask::<U64>("eth_estimateGas", params).await)?;
         Ok(gas.map(|gas| gas.to()))
+    }
+
+    /// Word of new blocks, from now on: of a node that is asked over WebSocket.
+    pub fn new_heads(&self) -> NewHeads {
+        self.0.transport.new_heads()
     }
 
     /// See [`Transport::epoch`].

@@ -1,6 +1,7 @@
 //! JSON-RPC: one request, one answer, both bounded in time and size.
 
 use crate::connection::ConnectionError;
+use crate::heads::NewHeads;
 use alloy_primitives::{Bytes, hex};
 use serde::Deserialize;
 use serde_json::Value;
@@ -124,6 +125,11 @@ pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Option<Box<RawValue>>
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Makes one request and takes the node's answer to it.
     fn request(&self, method: &'static str, params: Value) -> Answered<'_>;
+
+    /// Word of new blocks, from now on; of none unless the transport says otherwise.
+    fn new_heads(&self) -> NewHeads {
+        NewHeads::never()
+    }
 
     /// Grows when answers begin to come from another node than before. What was answered before and after may not fit
     /// together. A transport to one node stays at 0.

@@ -11,3 +11,4 @@ mod nonces;
 mod signatures;
 mod stage;
 mod wallet;
+mod websocket;
