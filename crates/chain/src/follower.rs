@@ -1,5 +1,6 @@
 //! What is new on the canonical chain.
 
+use crate::chunk::Chunk;
 use crate::contract::Contract;
 use crate::error::ChainError;
 use crate::events::Party;
@@ -8,8 +9,6 @@ use crate::rpc::RpcError;
 use microraiden_protocol::{BlockNumber, BlockRef, ChainUpdate, ChannelEvent};
 use std::collections::VecDeque;
 
-/// The most blocks that are asked for at once, far from the head.
-const MAX_CHUNK: u64 = 100_000;
 /// So near the head every block is looked at by itself.
 const NEAR: u64 = 64;
 /// How many blocks are remembered.
@@ -29,8 +28,32 @@ pub struct Follower {
     start_block: BlockNumber,
     /// In increasing order; the last is the head.
     known: VecDeque<BlockRef>,
-    chunk: u64,
+    chunk: Chunk,
     caught_up: bool,
+    /// Where reading began.
+    begin: BlockNumber,
+    /// The node's newest block at the last look.
+    newest: Option<BlockNumber>,
+}
+
+/// How far the chain was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The last block before those that are read.
+    pub begin: BlockNumber,
+    /// The newest block that was read.
+    pub head: BlockNumber,
+    /// The node's newest block.
+    pub newest: BlockNumber,
+}
+
+impl Progress {
+    /// The share of the blocks that were read, from 0 to 100.
+    pub fn percent(&self) -> u64 {
+        let read = self.head.0.saturating_sub(self.begin.0);
+        let all = self.newest.0.saturating_sub(self.begin.0);
+        (read.saturating_mul(100).checked_div(all)).map_or(100, |percent| percent.min(100))
+    }
 }
 
 /// What one look has found.
@@ -56,13 +79,16 @@ impl Follower {
     /// Follows from `start_block` on, that one included. `known` are blocks of earlier updates in increasing order, with
     /// the last head; without any the chain is read from the start.
     pub fn new(contract: Contract, party: Party, start_block: BlockNumber, known: Vec<BlockRef>) -> Self {
+        let head = known.last().map(|block| block.number);
         let mut follower = Self {
             contract,
             party,
             start_block,
             known: known.into(),
-            chunk: MAX_CHUNK,
+            chunk: Chunk::default(),
             caught_up: false,
+            begin: head.unwrap_or(start_block.saturating_sub(1)),
+            newest: None,
         };
         follower.forget_oldest();
         follower
@@ -76,6 +102,15 @@ impl Follower {
     /// Whether all blocks up to the newest one of the node were read, as of the last poll.
     pub fn caught_up(&self) -> bool {
         self.caught_up
+    }
+
+    /// How far it is; `None` before the node has answered.
+    pub fn progress(&self) -> Option<Progress> {
+        Some(Progress {
+            begin: self.begin,
+            head: self.head().map_or(self.begin, |head| head.number),
+            newest: self.newest?,
+        })
     }
 
     /// Looks for what is new; `None` when there is nothing. Call again at once until [`Self::caught_up`].
@@ -125,6 +160,7 @@ impl Follower {
 
     async fn look_at_all(&mut self) -> Result<Option<Look>, Interrupted> {
         let latest = self.contract.node().latest().await?;
+        self.newest = Some(latest.number);
         if self.head() == Some(latest) {
             self.caught_up = true;
             return Ok(None);
@@ -223,22 +259,29 @@ impl Follower {
         limit: BlockNumber,
     ) -> Result<(Vec<BlockRef>, Vec<ChannelEvent>), Interrupted> {
         loop {
-            let to = from.saturating_add(self.chunk - 1).min(limit);
+            let to = from.saturating_add(self.chunk.blocks() - 1).min(limit);
             let end = self
                 .contract
                 .node()
                 .block(to)
                 .await?
                 .ok_or(Interrupted::Changed)?;
+            let asked = to.0 - from.0 + 1;
             let events = match self.contract.events(self.party, from, to).await {
                 Ok(events) => events,
-                Err(error) if is_refusal(&error) && from < to => {
-                    self.chunk = (to.0 - from.0).div_ceil(2);
-                    tracing::debug!(%error, blocks = self.chunk, "the node refuses so long a range");
+                Err(error) if asked > 1 && is_refusal(&error) => {
+                    tracing::debug!(%error, asked, "the node refuses so long a range");
+                    self.chunk.refused(asked);
+                    continue;
+                }
+                Err(error) if asked > 1 && is_timeout(&error) => {
+                    tracing::debug!(%error, asked, "the node takes too long for so long a range");
+                    self.chunk.timed_out(asked);
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
+            self.chunk.answered();
             for block in [Some(end), fork].into_iter().flatten() {
                 if self.contract.node().block(block.number).await? != Some(block) {
                     return Err(Interrupted::Changed);
@@ -259,4 +302,19 @@ pub(crate) fn is_refusal(error: &ChainError) -> bool {
         RpcError::TooLarge => true,
         _ => false,
     }
+}
+
+/// Whether the node, or what stands before it, has given up on the question.
+fn is_timeout(error: &ChainError) -> bool {
+    let ChainError::Request { source, .. } = error else {
+        return false;
+    };
+    matches!(
+        source,
+        RpcError::Timeout
+            | RpcError::Status {
+                status: 408 | 504 | 524,
+                ..
+            }
+    )
 }

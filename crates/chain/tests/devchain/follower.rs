@@ -7,6 +7,7 @@ use microraiden_protocol::{BlockNumber, BlockRef, ChainUpdate, ChannelEvent};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// What the updates so far add up to, as a receiver would keep it.
 #[derive(Default, Debug, PartialEq)]
@@ -246,6 +247,68 @@ async fn ranges_that_a_node_refuses_are_halved() {
     book.catch_up(&mut follower).await;
     assert_agrees(&stage, &book).await;
     assert!((75..100).contains(&book.blocks.len()), "{}", book.blocks.len());
+}
+
+#[tokio::test]
+async fn ranges_that_take_a_node_too_long_are_made_much_shorter() {
+    let stage = Stage::new().await;
+    stage.open(5).await;
+    stage.chain.mine(1000);
+    stage.open(6).await;
+    let slow = Arc::new(AtomicUsize::new(0));
+    let seen = slow.clone();
+    let url = interpose(stage.chain.address(), move |method, params| {
+        let is_long = method == "eth_getLogs"
+            && params[0]["blockHash"].is_null()
+            && number(&params[0]["toBlock"]) - number(&params[0]["fromBlock"]) >= 500;
+        match is_long {
+            true if seen.fetch_add(1, Ordering::Relaxed) == 0 => Answer::Status("504 Gateway Timeout"),
+            true => Answer::Silence,
+            false => Answer::Pass,
+        }
+    });
+    let url = url.await.parse().unwrap();
+    let node = Node::connect_with(&url, Duration::from_millis(500))
+        .await
+        .unwrap();
+    let contract = Contract::at(node, stage.contract.address()).await.unwrap();
+    for far in [1, 2] {
+        let mut follower = Follower::new(contract.clone(), Party::Any, BlockNumber(0), vec![]);
+        let mut book = Book::default();
+        book.catch_up(&mut follower).await;
+        assert_agrees(&stage, &book).await;
+        assert_eq!(slow.load(Ordering::Relaxed), far);
+    }
+}
+
+#[tokio::test]
+async fn progress_is_told_from_where_reading_began() {
+    let stage = Stage::new().await;
+    stage.chain.mine(400);
+    let contract = through(&stage, |method, params| match method {
+        "eth_getLogs"
+            if params[0]["blockHash"].is_null()
+                && number(&params[0]["toBlock"]) - number(&params[0]["fromBlock"]) >= 50 =>
+        {
+            Answer::Refuse("block range is too wide")
+        }
+        _ => Answer::Pass,
+    });
+    let contract = contract.await;
+    let begin = stage.node.block(BlockNumber(100)).await.unwrap().unwrap();
+    let newest = BlockNumber(stage.chain.block_number());
+    let mut follower = Follower::new(contract, Party::Any, BlockNumber(0), vec![begin]);
+    assert_eq!(follower.progress(), None);
+    let mut told = vec![];
+    while follower.poll().await.unwrap().is_some() {
+        let progress = follower.progress().unwrap();
+        assert_eq!((progress.begin, progress.newest), (begin.number, newest));
+        assert_eq!(Some(progress.head), follower.head().map(|head| head.number));
+        told.push(progress.percent());
+    }
+    assert!(told.len() > 5 && told.is_sorted(), "{told:?}");
+    assert!(told[0] > 0 && told[0] < 20, "{told:?}");
+    assert_eq!(told.last(), Some(&100));
 }
 
 #[tokio::test]
