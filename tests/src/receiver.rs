@@ -105,7 +105,7 @@ impl Receiver {
         };
         let mut config = Config {
             receiver: microraiden_manager::Receiver {
-                rpc: world.node.url(),
+                rpc: vec![world.node.url()],
                 contract: world.contract.address(),
                 key: world.receiver.clone(),
                 state_file: state_file.to_owned(),
@@ -144,7 +144,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let receiver = microraiden_manager::Receiver {
-            rpc: world.node.url(),
+            rpc: vec![world.node.url()],
             contract: world.contract.address(),
             key: world.receiver.clone(),
             state_file: state_file.to_owned(),

@@ -2,9 +2,11 @@
 
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use microraiden_chain::NodeOptions;
 use microraiden_chain::deploy::MINIMUM_CHALLENGE_PERIOD;
 use microraiden_protocol::Address;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -206,9 +208,13 @@ pub(crate) struct StateArgs {
 /// Which node and contract to use, and with which key.
 #[derive(Debug, Args)]
 pub(crate) struct ChainArgs {
-    /// The JSON-RPC endpoint of an Ethereum node
+    /// The JSON-RPC endpoint of an Ethereum node: http, https, ws or wss. Given several times, each is used when those
+    /// before it fail; all must be of one chain
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
-    pub(crate) rpc_provider: Url,
+    pub(crate) rpc_provider: Vec<Url>,
+    /// The most requests that are made to each node in a second; as many as there are by default
+    #[arg(long, value_name = "N")]
+    pub(crate) rpc_requests_per_second: Option<NonZeroU32>,
     #[command(flatten)]
     pub(crate) contract: ContractArgs,
     /// The file with the private key: a keystore, or 64 hexadecimal digits; readable by you only
@@ -217,6 +223,16 @@ pub(crate) struct ChainArgs {
     /// The file whose first line is the keystore's password; asked for when absent
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key_password_file: Option<PathBuf>,
+}
+
+impl ChainArgs {
+    /// How the nodes are asked.
+    pub(crate) fn node_options(&self) -> NodeOptions {
+        NodeOptions {
+            requests_per_second: self.rpc_requests_per_second,
+            ..NodeOptions::default()
+        }
+    }
 }
 
 /// Which channel contract to use: one of the two.

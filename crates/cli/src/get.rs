@@ -14,7 +14,7 @@ pub(crate) async fn run(args: GetArgs) -> Result<(), Failure> {
         &args.chain.private_key,
         args.chain.private_key_password_file.as_deref(),
     )?;
-    let node = Node::connect(&args.chain.rpc_provider).await?;
+    let node = Node::connect_to(&args.chain.rpc_provider, args.chain.node_options()).await?;
     check_play_money(node.chain_id(), args.unaudited_real_money)?;
     node.check_block_numbers().await?;
     let (address, _) = deployment_file::locate(&args.chain.contract, node.chain_id())?;

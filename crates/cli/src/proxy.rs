@@ -65,7 +65,8 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         &args.chain.private_key,
         args.chain.private_key_password_file.as_deref(),
     )?;
-    let node = Node::connect(&args.chain.rpc_provider).await?;
+    let node_options = args.chain.node_options();
+    let node = Node::connect_to(&args.chain.rpc_provider, node_options).await?;
     check_play_money(node.chain_id(), args.unaudited_real_money)?;
     let (contract_address, start_block) = deployment_file::locate(&args.chain.contract, node.chain_id())?;
     let contract = Contract::at(node, contract_address).await?;
@@ -101,6 +102,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
             n_confirmations: args.confirmations,
             min_claim,
             start_block: args.start_block.map_or(start_block, BlockNumber),
+            node_options,
             poll_interval: Duration::from_millis(args.poll_interval),
             ..microraiden_manager::Config::default()
         },

@@ -1,6 +1,7 @@
 //! How the manager follows the chain and what it allows.
 
 use alloy_primitives::U256;
+use microraiden_chain::NodeOptions;
 use microraiden_protocol::ledger::Limits;
 use microraiden_protocol::{Amount, BlockNumber};
 use std::time::Duration;
@@ -14,7 +15,9 @@ pub struct Config {
     pub final_after: u64,
     /// The first block that can hold one of our channels.
     pub start_block: BlockNumber,
-    /// The pause between two looks at the chain.
+    /// How nodes are asked.
+    pub node_options: NodeOptions,
+    /// The pause between two looks at the chain; a node that announces its blocks ends it early.
     pub poll_interval: Duration,
     /// Selling stops when the node has not answered for this long.
     pub node_timeout: Duration,
@@ -51,6 +54,7 @@ impl Default for Config {
             n_confirmations: 1,
             final_after: 64,
             start_block: BlockNumber(0),
+            node_options: NodeOptions::default(),
             poll_interval: Duration::from_secs(2),
             node_timeout: Duration::from_secs(30),
             dispute_margin: 100,

@@ -3,6 +3,7 @@
 use crate::accounts::{Slot, SlotGuard};
 use crate::manager::Shared;
 use crate::payment::Unavailable;
+use crate::progress::ProgressLog;
 use crate::{dispute, worth};
 use microraiden_chain::{ChainError, Contract, Follower};
 use microraiden_protocol::ledger::{Account, Promise, Transition};
@@ -44,6 +45,7 @@ pub(crate) struct ChainFollower {
 /// Follows until it is told to stop.
 pub(crate) async fn run(mut chain: ChainFollower) {
     let mut stop = chain.shared.stop.subscribe();
+    let mut heads = chain.shared.contract.node().new_heads();
     while !*stop.borrow_and_update() {
         let polled = tokio::select! {
             biased;
@@ -69,9 +71,12 @@ pub(crate) async fn run(mut chain: ChainFollower) {
             Err(FollowError::Halt(_)) => return,
         };
         if !more {
-            let pause = chain.shared.config.poll_interval;
-            // A change of the flag ends the pause early.
-            let _ = tokio::time::timeout(pause, stop.changed()).await;
+            tokio::select! {
+                biased;
+                _ = stop.changed() => {}
+                () = heads.next() => {}
+                () = tokio::time::sleep(chain.shared.config.poll_interval) => {}
+            }
         }
     }
 }
@@ -117,8 +122,9 @@ impl ChainFollower {
     ///
     /// Everything that was kept is decided again: the settings may be others than before.
     pub(crate) async fn catch_up(&mut self) -> Result<(), FollowError> {
+        let mut log = ProgressLog::new();
         while self.poll_once().await? {
-            tracing::info!(block = %self.shared.head(), "reading the chain");
+            log.tell(self.follower.progress());
         }
         if self.heads.is_none() {
             self.keep(&ChainUpdate::default()).await?;

@@ -33,6 +33,7 @@ mod manager;
 mod open;
 pub mod overview;
 pub mod payment;
+mod progress;
 #[cfg(feature = "shuttle")]
 pub mod schedules;
 mod sync;

@@ -18,8 +18,8 @@ const RAISE_FEES_AFTER: Duration = Duration::from_secs(30);
 /// Who is paid, through which contract, and where it is kept.
 #[derive(Debug, Clone)]
 pub struct Receiver {
-    /// The JSON-RPC endpoint of an Ethereum node.
-    pub rpc: Url,
+    /// The JSON-RPC endpoints of Ethereum nodes of one chain, the preferred one first.
+    pub rpc: Vec<Url>,
     /// The channel contract.
     pub contract: Address,
     /// The receiver's key: signs closes, and pays the gas of disputes. While this runs, no other program
@@ -56,7 +56,7 @@ impl ChannelManager {
             key,
             state_file,
         } = receiver;
-        let node = Node::connect(&rpc).await?;
+        let node = Node::connect_to(&rpc, config.node_options).await?;
         node.check_block_numbers().await?;
         let contract = Contract::at(node.clone(), contract).await?;
         let binding = Binding {

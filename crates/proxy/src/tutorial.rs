@@ -28,7 +28,7 @@
 //! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
-//! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());
+//! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: std::time::Duration::from_millis(30), ..Config::default() };
 //! let receiver = Receiver { rpc, contract, key, state_file };
 //! let manager = ChannelManager::open(receiver, config).await?;
@@ -78,7 +78,7 @@
 //! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
-//! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());
+//! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: std::time::Duration::from_millis(30), ..Config::default() };
 //! # let manager = ChannelManager::open(Receiver { rpc, contract, key, state_file }, config).await?;
 //! # let paywall = Paywall::new(manager.clone());
@@ -118,7 +118,7 @@
 //! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
-//! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());
+//! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: Duration::from_millis(30), ..Config::default() };
 //! # let manager = ChannelManager::open(Receiver { rpc, contract, key, state_file }, config).await?;
 //! # let paywall = Paywall::new(manager.clone());
@@ -156,7 +156,7 @@
 //! # let world = World::start(NodeKind::chosen()).await;
 //! # let files = tempfile::tempdir()?;
 //! # let state_file = files.path().join("receiver.db");
-//! # let (rpc, contract, key) = (world.node.url(), world.contract.address(), world.receiver.clone());
+//! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: std::time::Duration::from_millis(30), ..Config::default() };
 //! # let manager = ChannelManager::open(Receiver { rpc, contract, key, state_file }, config).await?;
 //! # let paywall = Paywall::new(manager.clone());

@@ -222,7 +222,7 @@ async fn a_flood_of_questions_for_the_statistics_is_one_question_to_the_node() {
     let asked = Arc::new(AtomicU64::new(0));
     let counter = asked.clone();
     let shop = Shop::open_with(move |config| {
-        let node = std::mem::replace(&mut config.receiver.rpc, address);
+        let node = std::mem::replace(&mut config.receiver.rpc[0], address);
         let counting = Counting {
             node,
             http: reqwest::Client::new(),

@@ -159,7 +159,7 @@ async fn start(
     cores: Cores,
 ) -> Result<Running, Failure> {
     let receiver = Receiver {
-        rpc,
+        rpc: vec![rpc],
         contract: contract.address(),
         key,
         state_file: state.path().join("receiver.db"),

@@ -62,7 +62,7 @@ impl Stage {
         let address = listener.local_addr()?;
         let config = microraiden_proxy::Config {
             receiver: Receiver {
-                rpc: rpc.clone(),
+                rpc: vec![rpc.clone()],
                 contract: contract.address(),
                 key: receiver.clone(),
                 state_file: files.path().join("receiver.db"),
