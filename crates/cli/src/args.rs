@@ -208,8 +208,8 @@ pub(crate) struct StateArgs {
 /// Which node and contract to use, and with which key.
 #[derive(Debug, Args)]
 pub(crate) struct ChainArgs {
-    /// The JSON-RPC endpoint of an Ethereum node: http, https, ws or wss. Given several times, each is used when those
-    /// before it fail; all must be of one chain
+    /// The JSON-RPC endpoint of an Ethereum node, by http, https, ws or wss; given several times, the next one is used
+    /// when one fails. All must be of one chain
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
     pub(crate) rpc_provider: Vec<Url>,
     /// The most requests that are made to each node in a second; as many as there are by default
@@ -344,6 +344,7 @@ Example:
   microraiden proxy --private-key receiver.key --deployment-file deployment.json \\
       --upstream http://127.0.0.1:8000 --price '0.002 TKN'
 
+Give --rpc-provider several times, ws:// addresses first, to go on when a node is lost: docs/nodes.md
 Keep the state file safe and backed up: it holds what you are owed. See `microraiden backup` and docs/state.md.")]
 pub(crate) struct ProxyArgs {
     #[command(flatten)]

@@ -49,6 +49,9 @@ async fn an_operator_logs_in_at_the_real_program() {
     let (deployment, hash_file) = (path("deployment.json"), path("operator.hash"));
     let proxy = [
         "proxy",
+        // Nobody is there, so the next one is used.
+        "--rpc-provider",
+        "http://127.0.0.1:1",
         "--rpc-provider",
         &place.url,
         "--private-key",
