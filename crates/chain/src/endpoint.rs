@@ -92,22 +92,22 @@ impl Endpoint {
         self.standing().troubles
     }
 
-    /// Makes a request when it is its turn; [`RpcError::Limited`] when that is not before `deadline`.
+    /// Makes a request when it is its turn; [`RpcError::Limited`] when that is not before `latest`.
     pub(crate) async fn request(
         &self,
         method: &'static str,
         params: Value,
-        deadline: Instant,
+        latest: Instant,
     ) -> Result<Option<Box<RawValue>>, RpcError> {
         if let Some(pace) = &self.pace {
-            sleep_until(pace.turn(deadline).ok_or(RpcError::Limited)?).await;
+            sleep_until(pace.turn(latest).ok_or(RpcError::Limited)?).await;
         }
         self.transport.request(method, params).await
     }
 
     /// Asks for the chain id, and admits it when that is the expected one.
-    pub(crate) async fn check(&self, expected: u64, deadline: Instant) -> Result<(), RpcError> {
-        let found = chain_id(self.request(CHAIN_ID, json!([]), deadline).await?)?;
+    pub(crate) async fn check(&self, expected: u64, latest: Instant) -> Result<(), RpcError> {
+        let found = chain_id(self.request(CHAIN_ID, json!([]), latest).await?)?;
         if found != expected {
             return Err(RpcError::OtherChain { found, expected });
         }
@@ -117,9 +117,7 @@ impl Endpoint {
 
     /// Notes that it works and is of the right chain.
     pub(crate) fn admit(&self) {
-        let mut standing = self.standing();
-        standing.checked = true;
-        standing.rest_until = None;
+        self.standing().checked = true;
     }
 
     /// Notes that it is being tried, and that nobody else needs to for so long.
@@ -173,11 +171,12 @@ impl Endpoint {
 }
 
 impl Pace {
-    /// When the next request may be made, unless that is not before `deadline`.
-    fn turn(&self, deadline: Instant) -> Option<Instant> {
+    /// When the next request may be made, unless that is later than now and than `latest`.
+    fn turn(&self, latest: Instant) -> Option<Instant> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = (*next).max(Instant::now());
-        if at >= deadline {
+        let now = Instant::now();
+        let at = (*next).max(now);
+        if at > now && at > latest {
             return None;
         }
         *next = at + self.interval;

@@ -39,11 +39,14 @@ struct Spokesman {
     changes: u64,
 }
 
-/// A request and when it is given up.
+/// A request, and its limits.
 #[derive(Debug, Clone)]
 struct Question {
     method: &'static str,
     params: Value,
+    /// How long it waits for its turn at most.
+    latest: Instant,
+    /// When it is given up.
     deadline: Instant,
 }
 
@@ -106,18 +109,18 @@ impl Failover {
     }
 
     async fn first_chain_id(&self, endpoint: &Arc<Endpoint>) -> Result<u64, RpcError> {
-        chain_id(
-            self.ask(std::slice::from_ref(endpoint), CHAIN_ID, json!([]))
-                .await?,
-        )
+        let only = std::slice::from_ref(endpoint);
+        chain_id(self.ask(only, CHAIN_ID, json!([])).await?)
     }
 
     /// Asks these, as far as they may be asked, until one answers.
     async fn ask(&self, candidates: &[Arc<Endpoint>], method: &'static str, params: Value) -> Answer {
+        let latest = Instant::now() + self.request_timeout;
         let question = Question {
             method,
             params,
-            deadline: Instant::now() + 2 * self.request_timeout,
+            latest,
+            deadline: latest + self.request_timeout,
         };
         let mut left: Vec<&Arc<Endpoint>> = candidates.iter().collect();
         let (mut failure, mut waits) = (RpcError::Limited, 0);
@@ -129,7 +132,7 @@ impl Failover {
                     answer => return answer,
                 };
                 if !error.is_rate_limit() {
-                    if asked && method == NOT_REPEATED {
+                    if asked && method == NOT_REPEATED && error.may_be_carried_out() {
                         return Err(error);
                     }
                     left.retain(|other| !Arc::ptr_eq(other, endpoint));
@@ -189,22 +192,19 @@ impl Failover {
     /// Asks one, after its chain id if need be; whether the request itself was made, and what came back.
     async fn attempt(&self, endpoint: &Endpoint, question: &Question) -> (bool, Answer) {
         let troubles = endpoint.troubles();
-        let deadline = question.deadline;
         let mut asked = false;
         let attempt = async {
             if let Some(expected) = self.chain_id.get()
                 && endpoint.readiness() != Readiness::Ready
             {
-                endpoint.check(*expected, deadline).await?;
+                endpoint.check(*expected, question.latest).await?;
             }
             asked = true;
-            endpoint
-                .request(question.method, question.params.clone(), deadline)
-                .await
+            let params = question.params.clone();
+            endpoint.request(question.method, params, question.latest).await
         };
-        let answer = timeout_at(deadline, attempt)
-            .await
-            .unwrap_or(Err(RpcError::Timeout));
+        let answer = timeout_at(question.deadline, attempt).await;
+        let answer = answer.unwrap_or(Err(RpcError::Timeout));
         match &answer {
             Err(error) if !asked || error.is_of_the_node() => endpoint.note(error, troubles),
             _ => self.note_answer(endpoint.position),

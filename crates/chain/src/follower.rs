@@ -299,7 +299,10 @@ pub(crate) fn is_refusal(error: &ChainError) -> bool {
     };
     match source {
         RpcError::Refused { .. } => !source.is_transient(),
-        RpcError::TooLarge => true,
+        RpcError::TooLarge
+        | RpcError::Status {
+            status: 400 | 413, ..
+        } => true,
         _ => false,
     }
 }

@@ -95,6 +95,18 @@ impl RpcError {
         }
     }
 
+    /// Whether the node may have done what it was asked for.
+    pub(crate) fn may_be_carried_out(&self) -> bool {
+        !matches!(
+            self,
+            Self::Limited
+                | Self::Status {
+                    status: 400..=499,
+                    ..
+                }
+        ) && !self.is_rate_limit()
+    }
+
     /// Whether it is for the node's sake, not for that of the request.
     pub(crate) fn is_of_the_node(&self) -> bool {
         let speaks_nonsense = matches!(

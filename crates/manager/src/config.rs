@@ -15,7 +15,7 @@ pub struct Config {
     pub final_after: u64,
     /// The first block that can hold one of our channels.
     pub start_block: BlockNumber,
-    /// How nodes are asked.
+    /// How nodes are asked; for [`ChannelManager::open`](crate::ChannelManager::open), which connects to them.
     pub node_options: NodeOptions,
     /// The pause between two looks at the chain; a node that announces its blocks ends it early.
     pub poll_interval: Duration,
