@@ -90,7 +90,7 @@ pub enum ChainError {
     },
     /// The node is on another chain than it was.
     #[error("the node is on chain {found} now, not on {wanted}")]
-    OtherChain {
+    ChainReplaced {
         /// Its chain id now.
         found: u64,
         /// Its chain id before.
@@ -106,7 +106,7 @@ impl ChainError {
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
-            Self::OtherChain { .. } | Self::NoCode(_) | Self::Version { .. } | Self::BlockNumbers { .. }
+            Self::ChainReplaced { .. } | Self::NoCode(_) | Self::Version { .. } | Self::BlockNumbers { .. }
         )
     }
 

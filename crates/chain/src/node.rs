@@ -186,12 +186,12 @@ impl Node {
     /// Checks that the node is still on the chain that it was on at first.
     ///
     /// # Errors
-    /// [`ChainError::OtherChain`] when it is not; or when the node does not answer.
+    /// [`ChainError::ChainReplaced`] when it is not; or when the node does not answer.
     pub async fn check_chain_id(&self) -> Result<(), ChainError> {
         let found: U64 = self.ask("eth_chainId", json!([])).await?;
         let (found, wanted) = (found.to(), self.chain_id());
         if found != wanted {
-            return Err(ChainError::OtherChain { found, wanted });
+            return Err(ChainError::ChainReplaced { found, wanted });
         }
         Ok(())
     }
