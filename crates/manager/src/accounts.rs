@@ -1,6 +1,7 @@
 //! The accounts in memory, each under a lock of its own, and which of them are listed.
 
 use crate::overview::{ChannelState, Filter};
+use crate::plain::Plain;
 use crate::sync::{Mutex, MutexGuard, RwLock};
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Account;
@@ -11,8 +12,27 @@ use std::sync::{Arc, PoisonError};
 /// One account and its lock. The lock is held for decisions only, never across an await.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    account: Mutex<Account>,
+    kept: Mutex<Kept>,
     listed: Arc<Listed>,
+}
+
+/// An account in memory: there are very many, and nearly all of them rest.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a whole one is rare; boxed, a plain one would take more room"
+)]
+enum Kept {
+    /// At rest, in little room.
+    Plain(Plain),
+    /// Locked, or with more to it.
+    Whole(Box<Account>),
+}
+
+impl Kept {
+    fn of(account: Account) -> Self {
+        Plain::of(&account).map_or_else(|| Self::Whole(Box::new(account)), Self::Plain)
+    }
 }
 
 impl Slot {
@@ -21,12 +41,17 @@ impl Slot {
     /// A thread that panicked while it held the lock had not written: decisions are made on
     /// copies, and an account is replaced as a whole.
     pub(crate) fn lock(&self) -> SlotGuard<'_> {
-        let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        SlotGuard {
-            before: ChannelState::of(&account),
-            account,
-            listed: &self.listed,
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Kept::Plain(plain) = &*kept {
+            *kept = Kept::Whole(Box::new(plain.account()));
         }
+        let mut guard = SlotGuard {
+            before: None,
+            kept,
+            listed: &self.listed,
+        };
+        guard.before = ChannelState::of(&guard);
+        guard
     }
 }
 
@@ -34,7 +59,7 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct SlotGuard<'a> {
     before: Option<ChannelState>,
-    account: MutexGuard<'a, Account>,
+    kept: MutexGuard<'a, Kept>,
     listed: &'a Listed,
 }
 
@@ -42,22 +67,31 @@ impl Deref for SlotGuard<'_> {
     type Target = Account;
 
     fn deref(&self) -> &Account {
-        &self.account
+        match &*self.kept {
+            Kept::Whole(account) => account,
+            Kept::Plain(_) => unreachable!("a locked account is whole"),
+        }
     }
 }
 
 impl DerefMut for SlotGuard<'_> {
     fn deref_mut(&mut self) -> &mut Account {
-        &mut self.account
+        match &mut *self.kept {
+            Kept::Whole(account) => account,
+            Kept::Plain(_) => unreachable!("a locked account is whole"),
+        }
     }
 }
 
 impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
         // The account is still locked, so that the lists see its states in their order.
-        let now = ChannelState::of(&self.account);
+        let now = ChannelState::of(self);
         if now != self.before {
-            self.listed.enter(*self.account.channel(), now);
+            self.listed.enter(*self.channel(), now);
+        }
+        if let Some(plain) = Plain::of(self) {
+            *self.kept = Kept::Plain(plain);
         }
     }
 }
@@ -125,7 +159,7 @@ impl Accounts {
     pub(crate) fn add(&self, account: Account) {
         let (channel, state) = (*account.channel(), ChannelState::of(&account));
         let slot = Arc::new(Slot {
-            account: Mutex::new(account),
+            kept: Mutex::new(Kept::of(account)),
             listed: self.listed.clone(),
         });
         // Locked before others can find it, so that they cannot overtake it on the lists.
@@ -138,6 +172,12 @@ impl Accounts {
         assert!(before.is_none(), "channel {channel} has an account already");
         self.listed.enter(channel, state);
         drop(account);
+    }
+
+    /// All accounts of this moment, in no particular order.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.values().cloned().collect()
     }
 
     /// Up to so many of the listed channels within a range, in order.

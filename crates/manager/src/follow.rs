@@ -1,6 +1,7 @@
 //! Following the chain: its events become transitions, in one batch with the new head.
 
 use crate::accounts::{Slot, SlotGuard};
+use crate::events::KeptEvents;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
 use crate::progress::ProgressLog;
@@ -12,7 +13,7 @@ use microraiden_protocol::{
     Signature,
 };
 use microraiden_store::{Batch, Halt, HaltChange, HaltKind, StoreError, Task, TaskChange, TaskKind, Ticket};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +29,7 @@ const ALARM_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct ChainFollower {
     shared: Arc<Shared>,
     follower: Follower,
-    /// Every kept event of each channel, in the order of the chain.
-    events: HashMap<ChannelId, Vec<ChannelEvent>>,
-    /// Which channels have events in a block.
-    by_block: BTreeMap<BlockNumber, BTreeSet<ChannelId>>,
+    events: KeptEvents,
     /// Channels with a close requested on chain that is not settled: each new head may ask for more.
     challenged: BTreeSet<ChannelId>,
     /// `None` until everything kept was looked at.
@@ -104,18 +102,16 @@ impl From<FollowError> for crate::StartError {
 impl ChainFollower {
     /// Begins with what the store has kept.
     pub(crate) fn new(shared: Arc<Shared>, follower: Follower, events: Vec<ChannelEvent>) -> Self {
-        let mut chain = Self {
+        let events = KeptEvents::new(events, heads(shared.head(), &shared).last_final);
+        Self {
             heads: None,
             shared,
             follower,
-            events: HashMap::new(),
-            by_block: BTreeMap::new(),
+            events,
             challenged: BTreeSet::new(),
             alarmed: None,
             unkept: None,
-        };
-        events.into_iter().for_each(|event| chain.add(event));
-        chain
+        }
     }
 
     /// Reads on until the node has nothing new.
@@ -241,10 +237,8 @@ impl ChainFollower {
             .iter()
             .filter_map(|channel| Some((*channel, self.shared.accounts.get(channel)?)))
             .collect();
-        let mut guards: HashMap<ChannelId, SlotGuard<'_>> = slots
-            .iter()
-            .map(|(channel, slot)| (*channel, slot.lock()))
-            .collect();
+        // Of those that change; the others need no lock for longer than the decision.
+        let mut guards = HashMap::<ChannelId, SlotGuard<'_>>::new();
         let mut batch = Batch {
             chain: Some(update.clone()),
             halts: self.halts(update),
@@ -257,14 +251,18 @@ impl ChainFollower {
         let mut decided = Vec::new();
         for channel in &affected {
             let stays = |event: &&ChannelEvent| update.rewind_to.is_none_or(|last| event.block <= last);
-            let kept = self.events.get(channel).into_iter().flatten().filter(stays);
+            let kept = self.events.of(*channel);
+            let kept = kept.iter().filter(stays);
             let events = kept.chain(fresh.get(channel).into_iter().flatten().copied());
             let facts = ChainFacts::from_events(events, new_heads, self.shared.contract.challenge_period());
-            let account = guards.get(channel).map(|guard| &**guard);
-            let before = batch.transitions.len();
-            self.decide(*channel, account, facts, head, new_heads, &mut batch);
-            if batch.transitions.len() > before {
+            let guard = slots.get(channel).map(|slot| slot.lock());
+            let before = (batch.transitions.len(), batch.tasks.len());
+            self.decide(*channel, guard.as_deref(), facts, head, new_heads, &mut batch);
+            if batch.transitions.len() > before.0 {
                 decided.extend(batch.transitions.last().cloned());
+            }
+            if (batch.transitions.len(), batch.tasks.len()) != before {
+                guards.extend(guard.map(|guard| (*channel, guard)));
             }
         }
         self.report(update, &guards);
@@ -276,7 +274,10 @@ impl ChainFollower {
             self.install(transition, &mut guards);
         }
         drop(guards);
-        self.remember(update);
+        if let Some(last) = update.rewind_to {
+            tracing::warn!(block = %last, "the chain was reorganised");
+        }
+        self.events.take(update, new_heads.last_final);
         self.challenged = affected;
         self.challenged
             .retain(|channel| is_challenged(&self.shared, channel));
@@ -289,11 +290,11 @@ impl ChainFollower {
     fn affected(&self, update: &ChainUpdate, new: Heads) -> BTreeSet<ChannelId> {
         let mut affected: BTreeSet<ChannelId> = update.events.iter().map(|event| event.channel).collect();
         if let Some(last) = update.rewind_to {
-            let gone = self.by_block.range(last.saturating_add(1)..);
-            affected.extend(gone.flat_map(|(_, channels)| channels));
+            let gone = last.saturating_add(1)..=BlockNumber(u64::MAX);
+            affected.extend(self.events.channels_in(gone));
         }
         let Some(old) = self.heads else {
-            affected.extend(self.events.keys());
+            affected.extend(self.events.channels());
             return affected;
         };
         let passed = [
@@ -301,7 +302,7 @@ impl ChainFollower {
             between(old.last_final, new.last_final),
         ];
         for range in passed {
-            affected.extend(self.by_block.range(range).flat_map(|(_, channels)| channels));
+            affected.extend(self.events.channels_in(range));
         }
         affected.extend(&self.challenged);
         affected.extend(self.shared.disputes.channels());
@@ -451,28 +452,6 @@ impl ChainFollower {
             Some(guard) => **guard = account,
             None => self.shared.accounts.add(account),
         }
-    }
-
-    fn remember(&mut self, update: &ChainUpdate) {
-        if let Some(last) = update.rewind_to {
-            for (_, channels) in self.by_block.split_off(&last.saturating_add(1)) {
-                for channel in channels {
-                    if let Some(events) = self.events.get_mut(&channel) {
-                        events.retain(|event| event.block <= last);
-                    }
-                }
-            }
-            tracing::warn!(block = %last, "the chain was reorganised");
-        }
-        update.events.iter().for_each(|event| self.add(event.clone()));
-    }
-
-    fn add(&mut self, event: ChannelEvent) {
-        self.by_block
-            .entry(event.block)
-            .or_default()
-            .insert(event.channel);
-        self.events.entry(event.channel).or_default().push(event);
     }
 }
 

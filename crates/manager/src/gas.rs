@@ -5,12 +5,11 @@
 //! count, and there is a cap, so that nobody can stop the selling by opening many.
 
 use crate::manager::Shared;
-use crate::overview::Filter;
+use crate::overview::ChannelState;
 use alloy_primitives::U256;
 use microraiden_chain::ChainError;
 use microraiden_protocol::Amount;
 use microraiden_protocol::ledger::Account;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -63,17 +62,18 @@ async fn look(shared: &Shared) -> Result<(), ChainError> {
 /// How many unsettled channels owe enough to be worth a transaction, up to the cap.
 fn claims(shared: &Shared) -> u32 {
     let config = &shared.config;
-    let everything = (Bound::Unbounded, Bound::Unbounded);
-    let channels = shared.accounts.listed(Filter::All, everything, usize::MAX);
-    let owing = channels.iter().filter(|channel| {
-        let slot = shared.accounts.get(channel);
-        slot.is_some_and(|slot| is_claim(&slot.lock(), config.min_claim))
-    });
+    let slots = shared.accounts.all();
+    let owing = slots
+        .iter()
+        .filter(|slot| is_claim(&slot.lock(), config.min_claim));
     let most = usize::try_from(config.most_claims).unwrap_or(usize::MAX);
     u32::try_from(owing.take(most).count()).unwrap_or(u32::MAX)
 }
 
 fn is_claim(account: &Account, min_claim: Amount) -> bool {
+    if ChannelState::of(account).is_none() {
+        return false;
+    }
     // What was withdrawn may lie above what was sold.
     let unclaimed = account.spent().checked_since(account.facts().withdrawn());
     unclaimed.is_some_and(|unclaimed| !unclaimed.is_zero() && unclaimed >= min_claim)

@@ -9,6 +9,7 @@
 //! - [`force_close`]: a close that the operator wants, whatever the sender does;
 //! - [`bulk`]: closing all channels, or withdrawing from them;
 //! - [`overview`]: what anybody may see, page by page;
+//! - `accounts`, `plain` and `events`: what is in memory of each channel, in little room;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
 //! - `dispute`: stale closes are answered, forced ones and withdrawals carried out, at their own pace;
 //! - `worth`: what a transaction brings in, and what its gas may cost;
@@ -25,6 +26,7 @@ pub mod bulk;
 pub mod closing;
 mod config;
 mod dispute;
+mod events;
 mod follow;
 pub mod force_close;
 mod gas;
@@ -34,6 +36,7 @@ mod open;
 pub mod overview;
 pub mod payment;
 mod progress;
+mod plain;
 #[cfg(feature = "shuttle")]
 pub mod schedules;
 mod sync;

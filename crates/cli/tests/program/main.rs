@@ -13,3 +13,4 @@ mod place;
 mod process;
 mod relay;
 mod state;
+mod scale;

@@ -57,6 +57,18 @@ impl Program {
         }
     }
 
+    /// What of the process is in memory now, and the most since it began, in KiB; as Linux tells it.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            kib.and_then(|kib| kib.parse().ok()).expect("in KiB")
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
     /// SIGKILL: nothing can be saved or said any more.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("the process is there");

@@ -60,7 +60,10 @@ impl<T: fmt::Display> ToSql for Lines<T> {
 impl<T: FromStr<Err: Error + Send + Sync + 'static>> FromSql for Lines<T> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let lines = value.as_str()?.lines();
-        lines.map(parse).collect::<FromSqlResult<_>>().map(Self)
+        let mut entries = lines.map(parse).collect::<FromSqlResult<Vec<_>>>()?;
+        // Accounts stay in memory, and most have one entry.
+        entries.shrink_to_fit();
+        Ok(Self(entries))
     }
 }
 
