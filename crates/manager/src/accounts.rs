@@ -3,8 +3,8 @@
 use crate::overview::{ChannelState, Filter};
 use crate::plain::Plain;
 use crate::sync::{Mutex, MutexGuard, RwLock};
-use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Account;
+use microraiden_protocol::{Address, ChannelId};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Bound, Deref, DerefMut};
 use std::sync::{Arc, PoisonError};
@@ -88,12 +88,19 @@ impl Drop for SlotGuard<'_> {
         // The account is still locked, so that the lists see its states in their order.
         let now = ChannelState::of(self);
         if now != self.before {
-            self.listed.enter(*self.channel(), now);
+            self.listed.enter(key(self.channel()), now);
         }
         if let Some(plain) = Plain::of(self) {
             *self.kept = Kept::Plain(plain);
         }
     }
+}
+
+/// A channel's name among those of one receiver.
+type Key = (Address, u32);
+
+fn key(channel: &ChannelId) -> Key {
+    (channel.sender, channel.open_block)
 }
 
 /// The channels that anybody may see, in order: one page costs no more than what is on it.
@@ -102,12 +109,12 @@ struct Listed(RwLock<ByState>);
 
 #[derive(Debug, Default)]
 struct ByState {
-    open: BTreeSet<ChannelId>,
-    closed: BTreeSet<ChannelId>,
+    open: BTreeSet<Key>,
+    closed: BTreeSet<Key>,
 }
 
 impl Listed {
-    fn enter(&self, channel: ChannelId, state: Option<ChannelState>) {
+    fn enter(&self, channel: Key, state: Option<ChannelState>) {
         let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let ByState { open, closed } = &mut *listed;
         for (set, of) in [(open, ChannelState::Open), (closed, ChannelState::Closed)] {
@@ -119,14 +126,9 @@ impl Listed {
         }
     }
 
-    fn range(
-        &self,
-        filter: Filter,
-        range: (Bound<ChannelId>, Bound<ChannelId>),
-        most: usize,
-    ) -> Vec<ChannelId> {
+    fn range(&self, filter: Filter, range: (Bound<Key>, Bound<Key>), most: usize) -> Vec<Key> {
         let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let first = |set: &BTreeSet<ChannelId>| set.range(range).take(most).copied().collect::<Vec<_>>();
+        let first = |set: &BTreeSet<Key>| set.range(range).take(most).copied().collect::<Vec<_>>();
         let mut channels = match filter {
             Filter::Open => first(&listed.open),
             Filter::Closed => first(&listed.closed),
@@ -139,25 +141,39 @@ impl Listed {
     }
 }
 
-/// All accounts, by channel.
-#[derive(Debug, Default)]
+/// All accounts of one receiver, by channel.
+#[derive(Debug)]
 pub(crate) struct Accounts {
-    slots: RwLock<HashMap<ChannelId, Arc<Slot>>>,
+    receiver: Address,
+    slots: RwLock<HashMap<Key, Arc<Slot>>>,
     listed: Arc<Listed>,
 }
 
 impl Accounts {
+    /// None yet.
+    pub(crate) fn of(receiver: Address) -> Self {
+        Self {
+            receiver,
+            slots: RwLock::default(),
+            listed: Arc::default(),
+        }
+    }
+
     pub(crate) fn get(&self, channel: &ChannelId) -> Option<Arc<Slot>> {
+        if channel.receiver != self.receiver {
+            return None;
+        }
         self.slots
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(channel)
+            .get(&key(channel))
             .cloned()
     }
 
     /// Adds the account of a channel that has none yet.
     pub(crate) fn add(&self, account: Account) {
         let (channel, state) = (*account.channel(), ChannelState::of(&account));
+        assert_eq!(channel.receiver, self.receiver, "all channels have one receiver");
         let slot = Arc::new(Slot {
             kept: Mutex::new(Kept::of(account)),
             listed: self.listed.clone(),
@@ -168,9 +184,9 @@ impl Accounts {
             .slots
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(channel, slot.clone());
+            .insert(key(&channel), slot.clone());
         assert!(before.is_none(), "channel {channel} has an account already");
-        self.listed.enter(channel, state);
+        self.listed.enter(key(&channel), state);
         drop(account);
     }
 
@@ -187,7 +203,14 @@ impl Accounts {
         range: (Bound<ChannelId>, Bound<ChannelId>),
         most: usize,
     ) -> Vec<ChannelId> {
-        self.listed.range(filter, range, most)
+        let range = (range.0.map(|low| key(&low)), range.1.map(|high| key(&high)));
+        let listed = self.listed.range(filter, range, most);
+        let channel = |(sender, open_block)| ChannelId {
+            sender,
+            receiver: self.receiver,
+            open_block,
+        };
+        listed.into_iter().map(channel).collect()
     }
 }
 
@@ -195,7 +218,7 @@ impl Accounts {
 mod tests {
     use super::*;
     use microraiden_protocol::ledger::Writer;
-    use microraiden_protocol::{Address, ChainFacts, Phase};
+    use microraiden_protocol::{ChainFacts, Phase};
     use std::time::{Duration, Instant};
 
     const CHANNELS: u32 = 100_000;
@@ -214,7 +237,7 @@ mod tests {
             instance: 0,
             sequence: 0,
         };
-        let accounts = Accounts::default();
+        let accounts = Accounts::of(Address::ZERO);
         for number in 0..CHANNELS {
             let facts = ChainFacts {
                 phase: Phase::Open,
@@ -222,6 +245,11 @@ mod tests {
             };
             accounts.add(Account::open(channel(number), facts, by).into_after());
         }
+        let others = ChannelId {
+            receiver: Address::repeat_byte(1),
+            ..channel(5)
+        };
+        assert!(accounts.get(&channel(5)).is_some() && accounts.get(&others).is_none());
         // One is closed, and one is settled: they change lists as they are let go.
         for (number, promised) in [(7, true), (8, false)] {
             let slot = accounts.get(&channel(number)).unwrap();

@@ -226,12 +226,12 @@ impl Shared {
         kept: Kept,
     ) -> Self {
         Self {
+            accounts: Accounts::of(key.address()),
             contract,
             wallet,
             key,
             store,
             config,
-            accounts: Accounts::default(),
             halts: Halts::new(&kept.halts),
             disputes: dispute::Disputes::new(kept.tasks),
             dispute_bell: Notify::new(),
