@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How many are carried out at once: nodes keep so many transactions of one account.
 const AT_ONCE: usize = 16;
@@ -154,7 +155,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let rank = |channel: &ChannelId| Some(Action::of(&shared, channel)?.rank());
         for channel in shared.disputes.take_due(AT_ONCE - attempts.len(), rank) {
             let shared = shared.clone();
-            attempts.spawn(Attempt { shared, channel }.run());
+            // What the wallet logs is about this channel, too.
+            let span = tracing::info_span!("transaction", %channel);
+            attempts.spawn(Attempt { shared, channel }.run().instrument(span));
         }
         tokio::select! {
             biased;
@@ -186,7 +189,7 @@ impl Attempt {
         if let Err(error) = self.carry_out().await {
             let channel = self.channel;
             let blocks_left = blocks_left(&self.shared, &channel);
-            tracing::error!(%channel, ?blocks_left, %error, "a transaction did not go through; it will be tried again");
+            tracing::warn!(%channel, ?blocks_left, %error, "a transaction did not go through; it will be tried again");
         }
     }
 

@@ -72,6 +72,11 @@ impl Upstream {
         }
     }
 
+    /// Its address as far as it holds no password.
+    fn origin(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
     async fn forward(self, mut request: Request<Body>) -> Response<Body> {
         let Some(uri) = self.target(request.uri()) else {
             return status(StatusCode::BAD_GATEWAY);
@@ -87,7 +92,7 @@ impl Upstream {
             biased;
             answer = self.answer(request) => answer,
             () = turns.used_up(self.timeout) => {
-                tracing::warn!(upstream = %self.base, timeout = ?self.timeout, "the upstream is too slow");
+                tracing::warn!(upstream = self.origin(), timeout = ?self.timeout, "the upstream is too slow");
                 return status(StatusCode::GATEWAY_TIMEOUT);
             }
         };
@@ -96,7 +101,7 @@ impl Upstream {
             (Err(_), Some(fault)) => status(fault),
             (Err(error), None) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(upstream = %self.base, error, "the upstream did not answer");
+                tracing::warn!(upstream = self.origin(), error, "the upstream did not answer");
                 status(StatusCode::BAD_GATEWAY)
             }
         }
