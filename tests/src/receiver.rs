@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -18,7 +18,8 @@ use url::Url;
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
-    shutdown: oneshot::Sender<()>,
+    monitor: Option<SocketAddr>,
+    shutdown: watch::Sender<bool>,
     task: JoinHandle<Result<(), microraiden_proxy::RunError>>,
 }
 
@@ -96,7 +97,37 @@ impl Receiver {
         manager: microraiden_manager::Config,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::launch(world, upstream, price, state_file, manager, change, None).await
+    }
+
+    /// Starts one that shows operators how it fares, and whose configuration is changed first.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start_monitored(
+        world: &World,
+        upstream: Url,
+        price: u64,
+        state_file: &Path,
+        manager: microraiden_manager::Config,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let monitor = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::launch(world, upstream, price, state_file, manager, change, Some(monitor)).await
+    }
+
+    async fn launch(
+        world: &World,
+        upstream: Url,
+        price: u64,
+        state_file: &Path,
+        manager: microraiden_manager::Config,
+        change: impl FnOnce(&mut Config),
+        monitor: Option<TcpListener>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let bound = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address");
+        let monitored = monitor.as_ref().map(bound);
         let address = listener.local_addr().expect("a bound socket has an address");
         let route = Route {
             path: "/{*rest}".to_owned(),
@@ -118,14 +149,16 @@ impl Receiver {
             cors: microraiden_proxy::Cors::None,
         };
         change(&mut config);
-        let (shutdown, stopped) = oneshot::channel();
+        let (shutdown, mut stopped) = watch::channel(false);
         let stopped = async move {
             // A dropped sender means the same.
-            let _ = stopped.await;
+            let _ = stopped.wait_for(|stopped| *stopped).await;
         };
-        let task = tokio::spawn(microraiden_proxy::run(config, listener, stopped));
+        let run = microraiden_proxy::run_monitored(config, listener, monitor, stopped);
+        let task = tokio::spawn(run);
         Self {
             address,
+            monitor: monitored,
             shutdown,
             task,
         }
@@ -149,14 +182,14 @@ impl Receiver {
             key: world.receiver.clone(),
             state_file: state_file.to_owned(),
         };
-        let (shutdown, stopped) = oneshot::channel();
+        let (shutdown, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let manager = ChannelManager::open(receiver, manager).await?;
             let paywall = Paywall::new(manager.clone());
             let router = rest::router(paywall.clone(), rest::Settings::default()).merge(service(&paywall));
             let server = Server::start(listener, router);
             // A dropped sender means the same.
-            let _ = stopped.await;
+            let _ = stopped.wait_for(|stopped| *stopped).await;
             server.stop();
             server.join().await;
             manager.stop().await;
@@ -164,9 +197,21 @@ impl Receiver {
         });
         Self {
             address,
+            monitor: None,
             shutdown,
             task,
         }
+    }
+
+    /// The URL of a path for operators.
+    ///
+    /// # Panics
+    /// When nothing is shown to operators.
+    pub fn monitor(&self, path: &str) -> Url {
+        let address = self.monitor.expect("it is monitored");
+        format!("http://{address}{path}")
+            .parse()
+            .expect("an address makes a URL")
     }
 
     /// The URL of a path.
@@ -176,13 +221,17 @@ impl Receiver {
             .expect("an address makes a URL")
     }
 
+    /// Has it end in order, and does not wait.
+    pub fn shut_down(&self) {
+        self.shutdown.send_replace(true);
+    }
+
     /// Ends it in order.
     ///
     /// # Panics
     /// When it had failed.
     pub async fn stop(self) {
-        // It may have stopped by itself; then its result tells.
-        let _ = self.shutdown.send(());
+        self.shut_down();
         self.task
             .await
             .expect("the proxy does not panic")

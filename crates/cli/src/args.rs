@@ -1,11 +1,11 @@
 //! The command line.
 
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use microraiden_chain::NodeOptions;
 use microraiden_chain::deploy::MINIMUM_CHALLENGE_PERIOD;
 use microraiden_protocol::Address;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,9 +28,21 @@ Exit status: 0 when it worked, 1 when it did not, 2 when the command line is wro
 The environment variable RUST_LOG sets what is logged, for example RUST_LOG=debug."
 )]
 pub(crate) struct Cli {
+    /// How what is logged is written, to standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How what is logged is written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people: a line each, coloured on a terminal
+    Text,
+    /// For programs: a JSON object each, in a line
+    Json,
 }
 
 /// What the program can do.
@@ -368,6 +380,10 @@ pub(crate) struct ProxyArgs {
     /// The port to listen on; 0 takes any free one
     #[arg(long, default_value_t = 5000)]
     pub(crate) port: u16,
+    /// Show operators on another address, or port of this machine, how the receiver fares: /metrics, /health and
+    /// /ready; its URL is the second line on standard output. It asks for no password
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = local_address)]
+    pub(crate) metrics_address: Option<SocketAddr>,
     /// How many blocks must lie above a deposit before it can be paid with
     #[arg(long, default_value_t = 1)]
     pub(crate) confirmations: u64,
@@ -500,6 +516,16 @@ pub(crate) struct BenchArgs {
     /// Accept that the contract is unaudited and the tokens are real
     #[arg(long, requires = "url")]
     pub(crate) unaudited_real_money: bool,
+}
+
+/// An address to listen on; of this machine alone where only a port is given.
+fn local_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse() {
+        Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Err(_) => text
+            .parse()
+            .map_err(|_| "a port, or an IP address and a port".to_owned()),
+    }
 }
 
 /// The length of a measurement: at most an hour, and not so short that nothing happens.

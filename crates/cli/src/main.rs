@@ -12,7 +12,7 @@ mod keys;
 mod proxy;
 mod state;
 
-use args::{Cli, Command};
+use args::{Cli, Command, LogFormat};
 use clap::Parser;
 use microraiden_protocol::denomination as amounts;
 use std::io::IsTerminal;
@@ -32,12 +32,15 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(cli.command.default_log()));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match cli.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&error),
@@ -82,7 +85,7 @@ fn report(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 /// Takes the port that was asked for.
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| format!("cannot listen on {address}: {error}; choose another --port").into())
+    listener.map_err(|error| format!("cannot listen on {address}: {error}; choose another port").into())
 }
 
 /// Resolves at Ctrl-C or SIGTERM.

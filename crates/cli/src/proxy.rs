@@ -9,6 +9,7 @@ use microraiden_proxy::rest::{Operators, Settings};
 use microraiden_proxy::{Config, Cors, Limits, Route};
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 /// Chains whose tokens are worth nothing: development chains and the public test networks.
 const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
@@ -58,6 +59,19 @@ fn cors(origins: &[String]) -> Result<Cors, Failure> {
     ))
 }
 
+/// Listens where operators look, and says where that is.
+async fn listen_for_operators(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let monitor = listen(address).await?;
+    let address = monitor.local_addr()?;
+    if address.ip().is_loopback() {
+        tracing::info!(%address, "operators find /metrics, /health and /ready");
+    } else {
+        tracing::warn!(%address, "whoever can reach this address finds /metrics, without a password");
+    }
+    println!("http://{address}/metrics");
+    Ok(monitor)
+}
+
 /// Runs until interrupted.
 pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     let (rest, cors) = (rest_settings(&args)?, cors(&args.cors_origin)?);
@@ -88,9 +102,13 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     };
     let listener = listen(SocketAddr::new(args.host, args.port)).await?;
     let address = listener.local_addr()?;
-    tracing::info!(receiver = %key.address(), price = %amounts::format(price, &token.symbol, token.decimals), upstream = %args.upstream, state_file = %state_file.display(), "starting");
-    // The one line on standard output, for programs: where it listens.
+    tracing::info!(receiver = %key.address(), price = %amounts::format(price, &token.symbol, token.decimals), upstream = args.upstream.origin().ascii_serialization(), state_file = %state_file.display(), "starting");
+    // Standard output is for programs: where it listens.
     println!("http://{address}");
+    let monitor = match args.metrics_address {
+        Some(address) => Some(listen_for_operators(address).await?),
+        None => None,
+    };
     let config = Config {
         receiver: Receiver {
             rpc: args.chain.rpc_provider,
@@ -112,7 +130,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         rest,
         cors,
     };
-    microraiden_proxy::run(config, listener, interrupted()).await?;
+    microraiden_proxy::run_monitored(config, listener, monitor, interrupted()).await?;
     tracing::info!("stopped");
     Ok(())
 }

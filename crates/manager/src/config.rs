@@ -1,5 +1,6 @@
 //! How the manager follows the chain and what it allows.
 
+use crate::meters::Meters;
 use alloy_primitives::U256;
 use microraiden_chain::NodeOptions;
 use microraiden_protocol::ledger::Limits;
@@ -46,6 +47,8 @@ pub struct Config {
     pub min_challenge_time: Duration,
     /// What new proofs may skip.
     pub limits: Limits,
+    /// What counts the payments; nothing does by default.
+    pub meters: Meters,
 }
 
 impl Default for Config {
@@ -68,6 +71,7 @@ impl Default for Config {
             max_head_age: None,
             min_challenge_time: Duration::from_secs(30 * 60),
             limits: Limits::default(),
+            meters: Meters::default(),
         }
     }
 }

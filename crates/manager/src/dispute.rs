@@ -80,6 +80,15 @@ impl Disputes {
         self.lock().keys().copied().collect()
     }
 
+    /// Everything that is to be done.
+    pub(crate) fn all(&self) -> Vec<(ChannelId, TaskKind)> {
+        let disputes = self.lock();
+        let tasks = disputes.iter();
+        tasks
+            .flat_map(|(channel, due)| due.kinds.keys().map(|kind| (*channel, *kind)))
+            .collect()
+    }
+
     /// Takes over changes that are durable.
     pub(crate) fn apply(&self, changes: &[TaskChange]) {
         let mut disputes = self.lock();
@@ -212,7 +221,7 @@ impl Attempt {
             None => shared.wallet.clone(),
         };
         let contract = &shared.contract;
-        let receipt = if action.is_withdrawal {
+        let receipt = if action.kind == TaskKind::Withdraw {
             tracing::info!(%channel, %balance, %gain, "withdrawing");
             contract.withdraw(&wallet, channel, balance, &signature).await?
         } else {
@@ -221,6 +230,7 @@ impl Attempt {
             let close = contract.cooperative_close(&wallet, channel, balance, &signature, &closing);
             close.await?
         };
+        shared.config.meters.mined(action.kind, &receipt);
         let (transaction, gas, cost_wei) = (receipt.transaction, receipt.gas_used, receipt.cost_wei());
         tracing::info!(%channel, %balance, %transaction, gas, %cost_wei, "the transaction is on chain");
         Ok(())
@@ -232,7 +242,8 @@ struct Action {
     balance: Balance,
     /// The sender's, for that balance.
     signature: Signature,
-    is_withdrawal: bool,
+    /// Which task it is for.
+    kind: TaskKind,
     /// Until when, where the sender has begun a close.
     settle_block: Option<BlockNumber>,
     /// What it brings in.
@@ -257,10 +268,13 @@ impl Action {
             }
             Phase::Pending | Phase::Settled { .. } => false,
         });
-        let is_withdrawal = closing.is_none();
-        let (balance, signature) = match closing {
-            Some(claim) => claim,
-            None => withdraw.then(|| withdrawal(&account)).flatten()?,
+        let (kind, (balance, signature)) = match closing {
+            Some(claim) if dispute => (TaskKind::Dispute, claim),
+            Some(claim) => (TaskKind::Close, claim),
+            None => (
+                TaskKind::Withdraw,
+                withdraw.then(|| withdrawal(&account)).flatten()?,
+            ),
         };
         let (settle_block, paid) = match account.facts().phase {
             Phase::Challenged {
@@ -276,16 +290,16 @@ impl Action {
         Some(Self {
             balance,
             signature,
-            is_withdrawal,
+            kind,
             settle_block,
             gain: balance.checked_since(paid).unwrap_or(Amount::ZERO),
         })
     }
 
     /// The order in which actions are taken: those with the least time left first, then by what they bring in.
-    fn rank(&self) -> (BlockNumber, bool, Reverse<Amount>) {
+    fn rank(&self) -> (BlockNumber, TaskKind, Reverse<Amount>) {
         let until = self.settle_block.unwrap_or(BlockNumber(u64::MAX));
-        (until, self.is_withdrawal, Reverse(self.gain))
+        (until, self.kind, Reverse(self.gain))
     }
 }
 

@@ -176,6 +176,7 @@ impl ChainFollower {
         ticket.await?;
         // Only now are the promises durable that the disputes sign.
         self.shared.disputes.apply(&tasks);
+        self.shared.config.meters.done(&tasks);
         self.shared.dispute_bell.notify_one();
         if self.alarmed.is_none_or(|at| at.elapsed() >= ALARM_PAUSE) {
             self.alarmed = Some(Instant::now());

@@ -12,6 +12,7 @@
 //! - `accounts`, `plain` and `events`: what is in memory of each channel, in little room;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
 //! - `dispute`: stale closes are answered, forced ones and withdrawals carried out, at their own pace;
+//! - [`meters`]: what it counts and shows to operators;
 //! - `worth`: what a transaction brings in, and what its gas may cost;
 //! - `gas`: selling stops while what is owed could not be brought on chain;
 //! - `halts`: selling stops until the operator says that it may go on.
@@ -32,11 +33,12 @@ pub mod force_close;
 mod gas;
 mod halts;
 mod manager;
+pub mod meters;
 mod open;
 pub mod overview;
 pub mod payment;
-mod progress;
 mod plain;
+mod progress;
 #[cfg(feature = "shuttle")]
 pub mod schedules;
 mod sync;
@@ -47,6 +49,7 @@ pub use closing::{Asker, CloseError, CloseRequest};
 pub use config::Config;
 pub use force_close::ForceCloseError;
 pub use manager::{ChannelManager, StartError};
+pub use meters::Meters;
 pub use microraiden_store::HaltKind;
 pub use open::{OpenError, Receiver};
 pub use overview::{ChannelOverview, ChannelState, Filter, Page, PageQuery, Totals};

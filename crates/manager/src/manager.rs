@@ -313,6 +313,12 @@ impl Shared {
         *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
+    /// How long ago that was.
+    pub(crate) fn node_age(&self) -> Duration {
+        let seen = self.node_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.elapsed()
+    }
+
     /// Whether what is in memory can be relied on.
     pub(crate) fn check_store(&self) -> Result<(), Unavailable> {
         if self.store_stopped.load(Ordering::Relaxed) {

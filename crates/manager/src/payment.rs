@@ -8,7 +8,7 @@ use microraiden_protocol::{
 };
 use microraiden_store::{Batch, StoreError, Ticket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a request offers for its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,20 @@ pub enum Unavailable {
     /// The store cannot promise to keep a payment.
     #[error("payments cannot be stored; the operator must restart the receiver")]
     StoreStopped,
+}
+
+impl Unavailable {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::NodeSilent,
+        Self::GasShort,
+        Self::HeadTooOld,
+        Self::Reorganised,
+        Self::ChallengeTooShort,
+        Self::WrongChain,
+        Self::Busy,
+        Self::StoreStopped,
+    ];
 }
 
 impl From<Refusal> for Denied {
@@ -122,6 +136,13 @@ impl ChannelManager {
     /// # Errors
     /// See [`Denied`]; nothing was charged, unless the store stopped in the middle.
     pub async fn pay(&self, offer: Offer, price: Price) -> Result<Permit, Denied> {
+        let paid = self.decide(offer, price).await;
+        self.shared.config.meters.decided(&paid);
+        paid
+    }
+
+    async fn decide(&self, offer: Offer, price: Price) -> Result<Permit, Denied> {
+        let meters = &self.shared.config.meters;
         self.shared.check_selling().map_err(Denied::Unavailable)?;
         let slot = self
             .shared
@@ -142,9 +163,12 @@ impl ChannelManager {
         };
         let proof = match recognised {
             Ok(proof) => proof,
-            Err(proof) => proof
-                .verify(&self.shared.contract.scheme())
-                .map_err(|_| Refusal::InvalidSignature)?,
+            Err(proof) => {
+                let begin = Instant::now();
+                let verified = proof.verify(&self.shared.contract.scheme());
+                meters.verified(begin);
+                verified.map_err(|_| Refusal::InvalidSignature)?
+            }
         };
         let (open, receipt, ticket) = {
             #[cfg_attr(feature = "shuttle", expect(unused_mut))]
@@ -174,8 +198,12 @@ impl ChannelManager {
         if crate::schedules::has(crate::schedules::Bug::PermitBeforeDurable) {
             return Ok(Permit { open, receipt });
         }
+        let begin = Instant::now();
         match ticket.await {
-            Ok(()) => Ok(Permit { open, receipt }),
+            Ok(()) => {
+                meters.committed(begin);
+                Ok(Permit { open, receipt })
+            }
             Err(error) => Err(Denied::Unavailable(self.shared.stop_selling(&error))),
         }
     }
@@ -248,7 +276,10 @@ impl Permit {
                 Ok(None) => break,
                 Ok(Some((receipt, ticket))) => {
                     return match ticket.await {
-                        Ok(()) => receipt,
+                        Ok(()) => {
+                            self.open.shared.config.meters.released(cost);
+                            receipt
+                        }
                         Err(error) => {
                             self.open.shared.stop_selling(&error);
                             self.receipt

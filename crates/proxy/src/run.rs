@@ -1,11 +1,13 @@
 //! Putting the parts together, serving, and stopping in order.
 
 use crate::config::{Config, Route};
+use crate::monitor::Monitor;
 use crate::server::{Server, allow_files};
 use crate::upstream::Upstream;
 use axum::Router;
 use microraiden_manager::{ChannelManager, OpenError};
 use microraiden_paywall::{Paywall, rest};
+use std::pin::pin;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
@@ -36,6 +38,21 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
+    run_monitored(config, listener, None, shutdown).await
+}
+
+/// As [`run`], and shows operators on another listener how the receiver fares: `/metrics`, `/health`
+/// and `/ready`, from before the chain is read until everything has stopped. It asks for no
+/// password, so customers must not reach it.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_monitored(
+    config: Config,
+    listener: TcpListener,
+    monitor: Option<TcpListener>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
     if let Some(route) = config
         .routes
         .iter()
@@ -45,13 +62,29 @@ pub async fn run(
     }
     check_patterns(&config.routes)?;
     tell(&config);
-    let manager = ChannelManager::open(config.receiver.clone(), config.manager.clone()).await?;
+    let mut shutdown = pin!(shutdown);
+    let monitor = monitor.map(Monitor::start);
+    let mut settings = config.manager.clone();
+    if let Some(monitor) = &monitor {
+        settings.meters = monitor.meters();
+    }
+    let manager = tokio::select! {
+        opened = ChannelManager::open(config.receiver.clone(), settings) => opened?,
+        // Nothing was sold yet.
+        () = &mut shutdown => return Ok(()),
+    };
+    if let Some(monitor) = &monitor {
+        monitor.runs(manager.clone());
+    }
     let paywall = Paywall::new(manager.clone());
     allow_files();
     let server = Server::with_limits(listener, router(&paywall, &config), config.limits);
     tokio::select! {
-        () = shutdown => server.stop(),
+        () = &mut shutdown => server.stop(),
         () = server.join() => {}
+    }
+    if let Some(monitor) = &monitor {
+        monitor.stops();
     }
     server.join().await;
     manager.stop().await;

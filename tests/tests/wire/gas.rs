@@ -7,7 +7,7 @@ use microraiden_tests::{Receiver, receiver};
 use std::time::{Duration, Instant};
 
 /// Gives the receiver's wallet so much ether, in wei.
-async fn fund(shop: &Shop, wei: &str) {
+pub(crate) async fn fund(shop: &Shop, wei: &str) {
     let wallet = shop.world.receiver.address();
     let request =
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"anvil_setBalance","params":["{wallet}","{wei}"]}}"#);
