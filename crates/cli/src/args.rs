@@ -403,6 +403,10 @@ pub(crate) struct ProxyArgs {
     /// The file with the hash of the operator's password, as `hash-password` prints it
     #[arg(long, value_name = "FILE", requires = "operator")]
     pub(crate) operator_password_hash_file: Option<PathBuf>,
+    /// Sell on after a reorganisation deeper than the confirmations, or with a restored state on the channels that are in
+    /// it, and accept the risk: docs/state.md
+    #[arg(long)]
+    pub(crate) resume_selling: bool,
     /// Agree to closes without a signature, for clients of 2018; then anybody can end the selling on a channel
     #[arg(long)]
     pub(crate) legacy_close: bool,

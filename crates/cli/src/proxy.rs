@@ -119,6 +119,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         manager: microraiden_manager::Config {
             n_confirmations: args.confirmations,
             min_claim,
+            resumes_selling: args.resume_selling,
             start_block: args.start_block.map_or(start_block, BlockNumber),
             node_options,
             poll_interval: Duration::from_millis(args.poll_interval),

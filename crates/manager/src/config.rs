@@ -45,6 +45,9 @@ pub struct Config {
     /// The least that a challenge period may last, or nothing is sold: it must be possible to answer a
     /// stale close through an outage. Development chains are exempt.
     pub min_challenge_time: Duration,
+    /// The operator says that selling goes on after what has halted it, and accepts the risk: see
+    /// [`ChannelManager::resume_selling`](crate::ChannelManager::resume_selling).
+    pub resumes_selling: bool,
     /// What new proofs may skip.
     pub limits: Limits,
     /// What counts the payments; nothing does by default.
@@ -70,6 +73,7 @@ impl Default for Config {
             most_claims: 16,
             max_head_age: None,
             min_challenge_time: Duration::from_secs(30 * 60),
+            resumes_selling: false,
             limits: Limits::default(),
             meters: Meters::default(),
         }

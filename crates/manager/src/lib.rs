@@ -50,6 +50,7 @@ pub use config::Config;
 pub use force_close::ForceCloseError;
 pub use manager::{ChannelManager, StartError};
 pub use meters::Meters;
+pub use microraiden_chain::ChainError;
 pub use microraiden_store::HaltKind;
 pub use open::{OpenError, Receiver};
 pub use overview::{ChannelOverview, ChannelState, Filter, Page, PageQuery, Totals};

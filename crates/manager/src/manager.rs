@@ -146,7 +146,11 @@ impl ChannelManager {
             tokio::spawn(dispute::run(shared.clone())),
             tokio::spawn(gas::run(shared.clone())),
         ];
-        Ok(Self::of(shared, tasks))
+        let manager = Self::of(shared, tasks);
+        if manager.shared.config.resumes_selling {
+            manager.resume_selling().await.map_err(StartError::Halt)?;
+        }
+        Ok(manager)
     }
 
     /// The handle of what is shared and runs.

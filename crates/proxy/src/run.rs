@@ -5,9 +5,10 @@ use crate::monitor::Monitor;
 use crate::server::{Server, allow_files};
 use crate::upstream::Upstream;
 use axum::Router;
-use microraiden_manager::{ChannelManager, OpenError};
+use microraiden_manager::{ChainError, ChannelManager, OpenError};
 use microraiden_paywall::{Paywall, rest};
 use std::pin::pin;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
@@ -17,6 +18,9 @@ pub enum RunError {
     /// The channel manager did not start.
     #[error(transparent)]
     Manager(#[from] OpenError),
+    /// The node is on another chain now, or the contract is gone.
+    #[error("the chain cannot be followed any more")]
+    Chain(#[source] Arc<ChainError>),
     /// An upstream cannot be reached in the way its address asks for.
     #[error("the address of an upstream begins with http://, not {0}://")]
     UpstreamScheme(String),
@@ -79,8 +83,13 @@ pub async fn run_monitored(
     let paywall = Paywall::new(manager.clone());
     allow_files();
     let server = Server::with_limits(listener, router(&paywall, &config), config.limits);
+    let mut ended = Ok(());
     tokio::select! {
         () = &mut shutdown => server.stop(),
+        failure = manager.failed() => {
+            server.stop();
+            ended = Err(RunError::Chain(failure));
+        }
         () = server.join() => {}
     }
     if let Some(monitor) = &monitor {
@@ -88,7 +97,7 @@ pub async fn run_monitored(
     }
     server.join().await;
     manager.stop().await;
-    Ok(())
+    ended
 }
 
 /// Says what the settings mean.

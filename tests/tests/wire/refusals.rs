@@ -3,7 +3,8 @@
 
 use crate::shop::{PRICE, Shop, Stage, header};
 use http::{HeaderMap, StatusCode};
-use microraiden_protocol::{Amount, Balance};
+use microraiden_protocol::{Amount, Balance, BlockNumber};
+use microraiden_store::{Batch, Binding, ChannelStore, Halt, HaltChange, HaltKind, SqliteStore};
 use microraiden_tests::{Receiver, receiver};
 use serde_json::json;
 use std::collections::HashSet;
@@ -112,6 +113,29 @@ async fn following(n_confirmations: u64) -> Shop {
     stage.open_unconfirmed(receiver).await
 }
 
+/// A shop whose state is a backup, with a channel from before.
+async fn restored() -> Shop {
+    let stage = Stage::set().await;
+    let binding = Binding {
+        escrow: stage.world.contract.escrow(),
+        receiver: stage.world.receiver.address(),
+    };
+    let halt = Halt {
+        kind: HaltKind::Restored,
+        block: Some(BlockNumber(u64::from(u32::MAX))),
+    };
+    let store = SqliteStore::open(&stage.state(), binding).unwrap();
+    let batch = Batch {
+        halts: vec![HaltChange::Set(halt)],
+        ..Batch::default()
+    };
+    store.commit(batch).unwrap().await.unwrap();
+    drop(store);
+    let upstream = stage.upstream.url();
+    let receiver = Receiver::start(&stage.world, upstream, PRICE, &stage.state(), receiver::quick()).await;
+    stage.open_unconfirmed(receiver).await
+}
+
 /// Pays once by a proof at this balance.
 async fn paid(balance: u64) -> Shop {
     let shop = Shop::open().await;
@@ -128,6 +152,11 @@ fn without(mut headers: HeaderMap, name: &str) -> HeaderMap {
 /// What the chain or a close of ours is the reason for.
 async fn provoke_by_chain(code: &str) -> Option<Provoked> {
     let shop = match code {
+        "closing-only" => {
+            let shop = restored().await;
+            until(&shop, "closing-only", 5).await;
+            shop
+        }
         "close-promised" => {
             let shop = paid(5).await;
             let signature = shop.proof(5).signature.to_string();

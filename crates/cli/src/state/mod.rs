@@ -79,7 +79,7 @@ are not settled, and any others that were opened before it is started, sell noth
 What next:
 - Start `microraiden proxy` with this state file. It goes on following the chain and disputes stale closes with
   the proofs that it has. It sells on channels that are opened from then on.
-- Close the old channels by `microraiden close-all`; their senders can open new ones.
+- Close the old channels as an operator, by `DELETE /api/1/admin/channels/SENDER/BLOCK`; their senders can open new ones.
 - Or accept the risk: `microraiden proxy --resume-selling`.
 
 The risk: senders may have paid more than this state knows. Who has can pay with the same proofs again, and get
