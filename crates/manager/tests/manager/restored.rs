@@ -1,7 +1,7 @@
 //! A state file that was lost and restored from a backup: what the receiver still has, and still does.
 
 use crate::world::{CHALLENGE_PERIOD, World, no_tasks, quick, row, stays, until};
-use microraiden_manager::{ChannelManager, CloseError};
+use microraiden_manager::{ChannelManager, CloseError, Config};
 use microraiden_protocol::ledger::{CloseRefusal, Refusal};
 use microraiden_protocol::{Balance, ChannelId, Phase};
 use microraiden_store::{ChannelStore, HaltKind, SqliteStore, backup, inspect, restore};
@@ -74,7 +74,7 @@ async fn a_stale_close_is_disputed_with_what_the_backup_has() {
     assert_eq!(world.earned().await, 40.into());
     world.node.mine(1);
     no_tasks(&*store).await;
-    assert_eq!(world.refusal(&manager, channel, 80).await, Refusal::ClosePromised);
+    assert_eq!(world.refusal(&manager, channel, 80).await, Refusal::ClosingOnly);
     assert!(is_marked(&*store).await);
     // The mark stays until the operator speaks.
     manager.stop().await;
@@ -91,6 +91,9 @@ async fn a_promise_in_the_backup_is_kept() {
     receiver.back_up();
     let store = receiver.lose_and_restore(manager).await;
     let manager = world.manager(store.clone(), quick()).await;
+    assert_eq!(world.refusal(&manager, channel, 50).await, Refusal::ClosingOnly);
+    assert_eq!(manager.resume_selling().await, Ok(vec![HaltKind::Restored]));
+    // A promise is no risk that one could accept.
     assert_eq!(world.refusal(&manager, channel, 50).await, Refusal::ClosePromised);
     let other = manager.close(world.close_request(channel, 39)).await;
     assert!(matches!(
@@ -184,4 +187,47 @@ async fn a_close_above_what_the_backup_has_is_not_disputed() {
     let receiver = world.receiver.address();
     world.contract.settle(&sender, &channel).await.unwrap();
     assert_eq!(world.contract.token_balance(receiver).await.unwrap(), 70.into());
+}
+
+#[tokio::test]
+async fn a_restored_state_sells_on_new_channels_only_until_the_operator_accepts_the_risk() {
+    let receiver = Receiver::new().await;
+    let world = &receiver.world;
+    let (manager, old) = receiver.paid_forty().await;
+    receiver.back_up();
+    world.buy(&manager, old, 70, 30).await;
+    // The backup knows nothing of this one, but what is restored may have sold on it.
+    let between = world.open(100).await;
+    world.node.mine(1);
+    world.seen(&manager).await;
+    world.buy(&manager, between, 10, 10).await;
+    let store = receiver.lose_and_restore(manager).await;
+    let manager = world.manager(store.clone(), quick()).await;
+    let new = world.open(100).await;
+    world.node.mine(1);
+    world.seen(&manager).await;
+    for closed in [old, between] {
+        assert_eq!(world.refusal(&manager, closed, 71).await, Refusal::ClosingOnly);
+    }
+    world.buy(&manager, new, 10, 10).await;
+    manager.stop().await;
+    drop((manager, store));
+
+    // A restart accepts nothing, unless it is told to.
+    let path = receiver.path("state");
+    let manager = world.manager(world.file(&path), quick()).await;
+    assert_eq!(world.refusal(&manager, old, 71).await, Refusal::ClosingOnly);
+    manager.stop().await;
+    drop(manager);
+    let resuming = Config {
+        resumes_selling: true,
+        ..quick()
+    };
+    let manager = world.manager(world.file(&path), resuming).await;
+    assert_eq!(manager.halts(), []);
+    // The risk: the proof that was lost pays again.
+    world.buy(&manager, old, 70, 30).await;
+    manager.stop().await;
+    drop(manager);
+    assert!(!is_marked(&*world.file(&path)).await);
 }
