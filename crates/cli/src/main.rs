@@ -88,17 +88,20 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     listener.map_err(|error| format!("cannot listen on {address}: {error}; choose another port").into())
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-async fn interrupted() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be handled");
-            return;
+/// Resolves at Ctrl-C or SIGTERM, also when they come before it is waited for.
+fn interrupted() -> impl Future<Output = ()> + Send + 'static {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = signal(SignalKind::terminate())
+        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    async {
+        match signals {
+            Ok((mut terminate, mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            Err(error) => tracing::error!(%error, "signals cannot be handled"),
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }
