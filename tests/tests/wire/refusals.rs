@@ -136,6 +136,31 @@ async fn restored() -> Shop {
     stage.open_unconfirmed(receiver).await
 }
 
+/// The operator restarts the receiver and accepts what has halted it.
+async fn resumed(shop: Shop) -> Shop {
+    let Shop {
+        world,
+        upstream,
+        receiver,
+        files,
+        ..
+    } = shop;
+    receiver.stop().await;
+    let config = microraiden_manager::Config {
+        resumes_selling: true,
+        ..microraiden_tests::receiver::quick()
+    };
+    let state = files.path().join("receiver.db");
+    let receiver = Receiver::start(&world, upstream.url(), PRICE, &state, config).await;
+    Shop {
+        world,
+        upstream,
+        receiver,
+        files,
+        ..shop
+    }
+}
+
 /// Pays once by a proof at this balance.
 async fn paid(balance: u64) -> Shop {
     let shop = Shop::open().await;
@@ -208,6 +233,14 @@ async fn provoke_by_chain(code: &str) -> Option<Provoked> {
             }
             let depth = shop.world.node.block_number().await - before;
             shop.world.node.control("anvil_reorg", json!([depth, []])).await;
+            // Deeper than the confirmations, so the operator is asked.
+            while shop.get("/echo/paid", shop.pays(1_006, PRICE)).await.status()
+                != StatusCode::SERVICE_UNAVAILABLE
+            {
+                assert!(begin.elapsed() < Duration::from_secs(40));
+                tokio::time::sleep(Duration::from_millis(700)).await;
+            }
+            let shop = resumed(shop).await;
             until(&shop, "impaired", 1_006).await;
             shop
         }

@@ -21,7 +21,7 @@ pub(crate) struct Shop {
     pub(crate) receiver: Receiver,
     pub(crate) channel: ChannelId,
     pub(crate) http: reqwest::Client,
-    _files: TempDir,
+    pub(crate) files: TempDir,
 }
 
 /// Everything but the receiver and the channel.
@@ -66,7 +66,7 @@ impl Stage {
             receiver,
             channel,
             http: reqwest::Client::new(),
-            _files: self.files,
+            files: self.files,
         }
     }
 }
