@@ -16,6 +16,8 @@ pub(crate) struct Halts {
     /// The newest block whose channels are from before a backup was restored; `u64::MAX` until it is
     /// known. Only with `is_restored`.
     restored_up_to: AtomicU64,
+    /// How often something has halted the selling in this life.
+    times: AtomicU64,
 }
 
 impl Halts {
@@ -24,6 +26,7 @@ impl Halts {
             reorganised: AtomicBool::new(false),
             is_restored: AtomicBool::new(false),
             restored_up_to: AtomicU64::new(u64::MAX),
+            times: AtomicU64::new(0),
         };
         let changes: Vec<_> = halts.iter().copied().map(HaltChange::Set).collect();
         in_force.apply(&changes);
@@ -41,6 +44,7 @@ impl Halts {
     }
 
     fn set(&self, kind: HaltKind, block: Option<BlockNumber>) {
+        self.times.fetch_add(1, Ordering::Relaxed);
         match kind {
             HaltKind::Reorganised => self.reorganised.store(true, Ordering::Relaxed),
             HaltKind::Restored => {
@@ -91,7 +95,7 @@ impl ChannelManager {
 
     /// The operator says that selling may go on after all that has halted it, and accepts the risk: after a
     /// deep reorganisation that it happens again, after a restored backup that what was paid later than it
-    /// is paid with again. Gives what had halted it.
+    /// is paid with again. Gives what had halted it. What halts it again meanwhile stays in force.
     ///
     /// # Errors
     /// When it cannot be kept.
@@ -109,7 +113,7 @@ impl ChannelManager {
 
 impl Shared {
     /// Makes changes durable, and only then lets them take effect.
-    pub(crate) async fn keep_halts(&self, halts: Vec<HaltChange>) -> Result<(), Unavailable> {
+    pub(crate) async fn keep_halts(&self, mut halts: Vec<HaltChange>) -> Result<(), Unavailable> {
         let batch = Batch {
             halts: halts.clone(),
             ..Batch::default()
@@ -118,7 +122,12 @@ impl Shared {
             .store
             .commit(batch)
             .map_err(|error| self.store_failed(&error))?;
+        let times = self.halts.times.load(Ordering::Relaxed);
         ticket.await.map_err(|error| self.stop_selling(&error))?;
+        if self.halts.times.load(Ordering::Relaxed) != times {
+            // What was handed in after a lift took effect at once, and stays.
+            halts.retain(|change| matches!(change, HaltChange::Set(_)));
+        }
         self.halts.apply(&halts);
         Ok(())
     }

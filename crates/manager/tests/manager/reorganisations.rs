@@ -1,5 +1,6 @@
 //! Reorganised chains: facts go back and come again, proofs stay.
 
+use crate::shaky::{Mode, Shaky};
 use crate::world::{World, quick, row, until};
 use microraiden_manager::{ChannelManager, Config, Denied, HaltKind, Unavailable};
 use microraiden_protocol::ledger::Refusal;
@@ -168,6 +169,28 @@ async fn other_confirmations_count_from_the_next_start() {
     world.node.mine(1);
     world.seen(&manager).await;
     world.buy(&manager, channel, 20, 10).await;
+}
+
+#[tokio::test]
+async fn a_reorganisation_while_the_operator_resumes_is_not_resumed_from() {
+    let world = World::start().await;
+    let store = Shaky::new(world.memory());
+    let (manager, channel) = world.selling(store.clone(), 100).await;
+    world.node.mine(10);
+    world.seen(&manager).await;
+    world.node.reorganise(3, false).unwrap();
+    until("the selling stops", async || !manager.halts().is_empty()).await;
+    world.seen(&manager).await;
+    store.set(Mode::Holds);
+    let operator = manager.clone();
+    let resumed = tokio::spawn(async move { operator.resume_selling().await });
+    until("the command waits for the disk", async || store.held() == 1).await;
+    world.node.reorganise(3, false).unwrap();
+    until("the chain waits behind it", async || store.held() == 2).await;
+    store.let_go().await;
+    assert_eq!(resumed.await.unwrap(), Ok(vec![HaltKind::Reorganised]));
+    // In memory as in the store, which has both in their order.
+    resume(&world, &manager, channel).await;
 }
 
 #[tokio::test]
