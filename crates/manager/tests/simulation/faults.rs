@@ -1,0 +1,209 @@
+//! What goes wrong: spells of bad weather, reorganisations, and deaths of the program.
+
+use crate::chain::{Content, Fate, TIP};
+use crate::contract::Channel;
+use crate::rpc::plenty;
+use crate::senders::weighted;
+use crate::weather::{Outage, Weather};
+use crate::world::World;
+use alloy_primitives::U256;
+use fastrand::Rng;
+use microraiden_protocol::ChannelId;
+use std::collections::BTreeMap;
+
+type Channels = BTreeMap<ChannelId, Channel>;
+
+/// The most slots that a spell of trouble lasts.
+const SPELL: usize = 8;
+/// The least slots between two of them.
+const REST: usize = 10;
+/// How deep a reorganisation goes beyond the confirmations at most.
+const BEYOND: usize = 4;
+
+/// Trouble for a few slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Outage,
+    Flaky,
+    Late,
+    Congestion,
+    Dear,
+    NoEther,
+    BusyDisk,
+}
+
+/// When there is trouble, and whether there is.
+#[derive(Debug, Default)]
+pub(crate) struct Spells {
+    /// The slot after the last one of it.
+    ends: Option<usize>,
+    /// Not before this slot.
+    next: usize,
+}
+
+impl Spells {
+    pub(crate) fn is_fine(&self) -> bool {
+        self.ends.is_none()
+    }
+}
+
+impl World {
+    /// Begins a spell of trouble, or ends it.
+    pub(crate) fn change_weather(&mut self) {
+        if self.spells.ends.is_some_and(|ends| self.slot >= ends) {
+            self.clear_up();
+            self.spells.next = self.slot + REST + self.rng.usize(..8);
+        }
+        if self.spells.is_fine() && self.slot >= self.spells.next && self.rng.bool() {
+            self.spells.ends = Some(self.slot + self.rng.usize(1..=SPELL));
+            self.break_something();
+        }
+    }
+
+    /// All is well again.
+    pub(crate) fn clear_up(&mut self) {
+        self.spells.ends = None;
+        *self.stage.weather() = Weather::default();
+        self.stage.chain().base_fee = TIP;
+        self.ether.push((self.stage.receiver.address(), plenty()));
+        self.stage.note(format_args!("all is well"));
+    }
+
+    fn break_something(&mut self) {
+        let rng = &mut self.rng;
+        let trouble = weighted(
+            rng,
+            &[
+                (3, Trouble::Outage),
+                (3, Trouble::Flaky),
+                (2, Trouble::Late),
+                (2, Trouble::Congestion),
+                (2, Trouble::Dear),
+                (2, Trouble::NoEther),
+                (2, Trouble::BusyDisk),
+            ],
+        );
+        let mut weather = Weather::default();
+        match trouble {
+            Trouble::Outage => weather.outage = rng.choice([Outage::Silent, Outage::Down, Outage::Limited]),
+            Trouble::Flaky => (weather.failing, weather.losing) = (rng.u8(2..20), rng.u8(1..4)),
+            Trouble::Late => weather.late = rng.u64(1..4),
+            Trouble::Congestion => weather.delay = rng.u64(1..10),
+            Trouble::Dear => self.stage.chain().base_fee = TIP * rng.u128(3..30),
+            Trouble::NoEther => self.ether.push((self.stage.receiver.address(), U256::ZERO)),
+            Trouble::BusyDisk => weather.busy = rng.u8(2..10),
+        }
+        self.stage.note(format_args!("trouble: {trouble:?}, {weather:?}"));
+        self.stage.witness().met("spells of trouble", 1);
+        *self.stage.weather() = weather;
+    }
+
+    /// The chain is reorganised, from one block to beyond the confirmations.
+    pub(crate) fn reorganise(&mut self) {
+        let confirmations = usize::try_from(self.stage.terms.n_confirmations).unwrap();
+        let blocks = self.stage.chain().blocks().len() - 1;
+        let deepest = (confirmations + BEYOND).min(blocks);
+        if deepest == 0 {
+            return;
+        }
+        let before = self.stage.chain().head().clone();
+        let depth = match self.rng.u8(..6) {
+            0 => self.stage.chain().return_to_branch(confirmations + BEYOND),
+            kind => {
+                let depth = if self.rng.bool() {
+                    self.rng.usize(1..=deepest)
+                } else {
+                    1
+                };
+                let mut rng = self.rng.fork();
+                self.stage
+                    .chain()
+                    .reorganise(depth, |content| fate(&mut rng, kind, content));
+                Some(depth)
+            }
+        };
+        let Some(depth) = depth else { return };
+        self.stage.note(format_args!("reorganised {depth} blocks"));
+        self.stage.witness().met("reorganisations", 1);
+        let (before, fork) = (&before.state.contract.channels, before.number - depth as u64);
+        if depth > confirmations {
+            let mut witness = self.stage.witness();
+            witness.met("reorganisations beyond the confirmations", 1);
+            drop(witness);
+            self.forget_closes(before, fork);
+        }
+        self.forget_what_changed(before, fork);
+    }
+
+    /// Where a settlement vanishes that was confirmed, the operator must close once more.
+    fn forget_closes(&mut self, before: &Channels, fork: u64) {
+        let chain = self.stage.chain();
+        let Some(fork) = chain.block(fork) else { return };
+        let kept = fork.state.contract.channels.keys();
+        let mut witness = self.stage.witness();
+        for channel in kept.filter(|channel| !before.contains_key(*channel)) {
+            if let Some(book) = witness.books.get_mut(channel) {
+                book.to_close = false;
+            }
+        }
+    }
+
+    /// The challenges that a reorganisation has touched begin again.
+    fn forget_what_changed(&mut self, before: &Channels, fork: u64) {
+        let chain = self.stage.chain();
+        let Some(fork) = chain.block(fork) else { return };
+        let kept = &fork.state.contract.channels;
+        let now = &chain.contract().channels;
+        self.challenges.retain(|channel, _| {
+            kept.get(channel) == before.get(channel) && kept.get(channel) == now.get(channel)
+        });
+    }
+
+    /// Lets the program die now, or at one of its next writes.
+    pub(crate) fn maybe_die(&mut self) {
+        let Some(program) = &self.program else { return };
+        match self.rng.u8(..60) {
+            0 => {
+                self.stage.note(format_args!("the program dies"));
+                self.bury();
+            }
+            1..4 => program.life.die_after(self.rng.u64(..8)),
+            _ => {}
+        }
+    }
+
+    /// Takes away a program that has died; it is started again, at once or later.
+    pub(crate) fn bury(&mut self) {
+        if let Some(program) = self.program.take() {
+            program.kill();
+            self.stage.witness().met("deaths", 1);
+            let later = if self.rng.u8(..3) == 0 {
+                self.rng.usize(1..=3)
+            } else {
+                0
+            };
+            self.starts = self.slot + later;
+        }
+    }
+}
+
+/// What becomes of the content of a dropped block, in a reorganisation of some kind.
+fn fate(rng: &mut Rng, kind: u8, content: &Content) -> Fate {
+    if let Content::Ether(..) = content {
+        return Fate::Stays;
+    }
+    match kind {
+        1 => Fate::Stays,
+        2 => Fate::Moves(rng.usize(1..3)),
+        3 => weighted(
+            rng,
+            &[
+                (1, Fate::Stays),
+                (1, Fate::Moves(1)),
+                (1, Fate::Waits),
+                (1, Fate::Vanishes),
+            ],
+        ),
+        _ => Fate::Vanishes,
+    }
+}
