@@ -114,6 +114,8 @@ impl ChannelManager {
             }
             (ticket, tasks)
         };
+        #[cfg(feature = "planted")]
+        let ticket = crate::planted::not_waited_for(ticket);
         ticket.await.map_err(|error| self.shared.stop_selling(&error))?;
         // The promise of an earlier request may be the one that could not be kept.
         self.shared.check_store()?;

@@ -255,6 +255,8 @@ impl ChainFollower {
             let kept = self.events.of(*channel);
             let kept = kept.iter().filter(stays);
             let events = kept.chain(fresh.get(channel).into_iter().flatten().copied());
+            #[cfg(feature = "planted")]
+            let events = events.filter(|event| crate::planted::is_seen(event, new_heads.confirmed));
             let facts = ChainFacts::from_events(events, new_heads, self.shared.contract.challenge_period());
             let guard = slots.get(channel).map(|slot| slot.lock());
             let before = (batch.transitions.len(), batch.tasks.len());
@@ -290,7 +292,10 @@ impl ChainFollower {
     /// Channels whose facts may differ: touched by the update, or by a head that passes an event.
     fn affected(&self, update: &ChainUpdate, new: Heads) -> BTreeSet<ChannelId> {
         let mut affected: BTreeSet<ChannelId> = update.events.iter().map(|event| event.channel).collect();
-        if let Some(last) = update.rewind_to {
+        let rewind_to = update.rewind_to;
+        #[cfg(feature = "planted")]
+        let rewind_to = rewind_to.filter(|_| !crate::planted::has(crate::planted::Bug::RewindForgets));
+        if let Some(last) = rewind_to {
             let gone = last.saturating_add(1)..=BlockNumber(u64::MAX);
             affected.extend(self.events.channels_in(gone));
         }
@@ -359,7 +364,10 @@ impl ChainFollower {
         heads: Heads,
     ) -> (Vec<TaskChange>, Option<Transition>) {
         let (disputes, channel) = (&self.shared.disputes, *account.channel());
-        if matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed) {
+        let over = matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed);
+        #[cfg(feature = "planted")]
+        let over = crate::planted::is_over(over, account.facts().phase);
+        if over {
             let done = disputes.kinds(&channel).into_iter();
             return (
                 done.map(|kind| TaskChange::Remove { channel, kind }).collect(),

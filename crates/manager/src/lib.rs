@@ -38,6 +38,8 @@ mod open;
 pub mod overview;
 pub mod payment;
 mod plain;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod progress;
 #[cfg(feature = "shuttle")]
 pub mod schedules;

@@ -161,6 +161,9 @@ impl ChannelManager {
             };
             account.recognise(&proof).ok_or(proof)
         };
+        #[cfg(feature = "planted")]
+        let at_once =
+            recognised.is_ok() && crate::planted::has(crate::planted::Bug::KnownProofIsServedAtOnce);
         let proof = match recognised {
             Ok(proof) => proof,
             Err(proof) => {
@@ -199,6 +202,10 @@ impl ChannelManager {
             return Ok(Permit { open, receipt });
         }
         let begin = Instant::now();
+        #[cfg(feature = "planted")]
+        if at_once {
+            return Ok(Permit { open, receipt });
+        }
         match ticket.await {
             Ok(()) => {
                 meters.committed(begin);
