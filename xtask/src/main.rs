@@ -1,13 +1,15 @@
 //! The project's own checks and its one test command: `cargo xtask --help`.
 //!
 //! In reading order: [`suite`] (the test command), [`layering`] (which crate may use which),
-//! [`dependencies`] (licences and duplicates), [`npm`] (its lock files), [`python`] (an environment
-//! for the tests), [`program`] (how other programs are run), [`failure`] (what can go wrong).
+//! [`dependencies`] (licences and duplicates), [`features`] (what only tests may have), [`npm`] (its
+//! lock files), [`python`] (an environment for the tests), [`program`] (how other programs are run),
+//! [`failure`] (what can go wrong).
 //!
 //! Invariant: what this crate depends on stays small, since everyone waits for it first.
 
 mod dependencies;
 mod failure;
+mod features;
 mod layering;
 mod npm;
 mod program;

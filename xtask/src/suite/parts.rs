@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Part, Run};
 use crate::failure::Failure;
 use crate::program::Program;
-use crate::{dependencies, layering, npm, python};
+use crate::{dependencies, features, layering, npm, python};
 
 /// All parts, in order: cheap findings first.
 pub(super) const PARTS: &[Part] = &[
@@ -71,14 +71,15 @@ fn build(run: &mut Run<'_>) -> Result<(), Failure> {
     run.run(&cargo(["fmt", "--all", "--check"]))?;
     run.step("layering".to_owned(), || layering::run(root, false))?;
     run.step("dependencies".to_owned(), || dependencies::run(root, false))?;
+    run.step("features".to_owned(), || features::run(root))?;
     run.run(&workspace("clippy", ["--all-targets", "--", "-D", "warnings"]))?;
     run.run(&workspace("doc", ["--no-deps"]).with("RUSTDOCFLAGS", "-D warnings"))?;
     run.run(&workspace("build", ["--all-targets"]))?;
-    run.run(&workspace(
-        "clippy",
-        [SCHEDULES[0], SCHEDULES[1], "--", "-D", "warnings"],
-    ))?;
-    run.run(&workspace("test", [SCHEDULES[0], SCHEDULES[1], "--no-run"]))
+    for [features, test] in [SCHEDULES, PLANTED] {
+        run.run(&workspace("clippy", [features, test, "--", "-D", "warnings"]))?;
+        run.run(&workspace("test", [features, test, "--no-run"]))?;
+    }
+    Ok(())
 }
 
 fn contracts(run: &mut Run<'_>) -> Result<(), Failure> {
@@ -101,6 +102,7 @@ fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
     };
     run.tests(&workspace("test", options.iter().copied()))?;
     run.tests(&workspace("test", SCHEDULES))?;
+    run.tests(&workspace("test", PLANTED))?;
     if run.full {
         let on_anvil = workspace("test", ["--test=wire", "--test=closing"]);
         run.tests(&on_anvil.with("MICRORAIDEN_TEST_NODE", "anvil"))?;
@@ -119,6 +121,9 @@ const FACADE: &str = "--features=microraiden/sender,microraiden/paywall";
 /// be explored. For the whole workspace, so that other crates keep their features and are not built
 /// again.
 const SCHEDULES: [&str; 2] = ["--features=microraiden-manager/shuttle", "--test=schedules"];
+
+/// The test for which it is built a third time, with mistakes that the simulation must find.
+const PLANTED: [&str; 2] = ["--features=microraiden-manager/planted", "--test=planted"];
 
 /// A cargo command on all our crates, in the one profile.
 fn workspace<'a>(command: &'a str, options: impl IntoIterator<Item = &'a str>) -> Program {
