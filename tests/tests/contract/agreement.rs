@@ -46,8 +46,12 @@ impl Classes {
             }
             expected.push(format!("{kind:?} refused: another signer"));
         }
-        // Other channels are looked up elsewhere; other signatures were counted above.
-        let elsewhere = [Refusal::UnknownChannel, Refusal::InvalidSignature];
+        // Which channels there are, and which were restored, is known elsewhere; other signatures were counted above.
+        let elsewhere = [
+            Refusal::UnknownChannel,
+            Refusal::ClosingOnly,
+            Refusal::InvalidSignature,
+        ];
         let ledger = Refusal::ALL.iter().filter(|refusal| !elsewhere.contains(refusal));
         expected.extend(ledger.map(|refusal| ledger_class(Err(*refusal))));
         expected.push(ledger_class(Ok(())));
