@@ -287,7 +287,7 @@ impl Shared {
     async fn check_challenge_period(&self) -> Result<(), ChainError> {
         let (node, least) = (self.contract.node(), self.config.min_challenge_time);
         if least.is_zero() || DEVELOPMENT_CHAINS.contains(&node.chain_id()) {
-            tracing::info!("the length of the challenge period is not looked at");
+            tracing::info!("a development chain, or so it was set: the challenge period may be short");
             return Ok(());
         }
         let newest = node.latest_header().await?;
