@@ -1,8 +1,8 @@
 //! Bringing closes and withdrawals on chain ourselves, against stale closes, for the operator, and where
 //! the sender does not do its part: durable tasks, carried out at their own pace.
 //!
-//! A task and the promise it needs are written together. A close is done when the channel's settlement is
-//! confirmed, whoever caused it; a withdrawal when the chain shows it.
+//! A task and the promise it needs are written together. A dispute is done when the channel's settlement is
+//! confirmed, whoever caused it, a close when that is final, and a withdrawal when the chain shows it.
 
 use crate::follow::agreed_close;
 use crate::manager::Shared;

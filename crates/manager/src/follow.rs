@@ -364,11 +364,16 @@ impl ChainFollower {
         heads: Heads,
     ) -> (Vec<TaskChange>, Option<Transition>) {
         let (disputes, channel) = (&self.shared.disputes, *account.channel());
-        let over = matches!(account.facts().phase, Phase::Settled { at } if at <= heads.confirmed);
+        let settled_by =
+            |last: BlockNumber| matches!(account.facts().phase, Phase::Settled { at } if at <= last);
+        let (over, last) = (settled_by(heads.confirmed), settled_by(heads.last_final));
         #[cfg(feature = "planted")]
-        let over = crate::planted::is_over(over, account.facts().phase);
+        let [over, last] = [over, last].map(|over| crate::planted::is_over(over, account.facts().phase));
         if over {
-            let done = disputes.kinds(&channel).into_iter();
+            // A close is what the operator or the sender asked for: where the settlement vanishes after all,
+            // the chain's facts alone would not ask for it again, as they do for the others.
+            let is_done = |kind: &TaskKind| last || *kind != TaskKind::Close;
+            let done = disputes.kinds(&channel).into_iter().filter(is_done);
             return (
                 done.map(|kind| TaskChange::Remove { channel, kind }).collect(),
                 None,
@@ -477,7 +482,7 @@ fn is_challenged(shared: &Shared, channel: &ChannelId) -> bool {
     slot.is_some_and(|slot| matches!(slot.lock().facts().phase, Phase::Challenged { .. }))
 }
 
-fn heads(head: BlockNumber, shared: &Shared) -> Heads {
+pub(crate) fn heads(head: BlockNumber, shared: &Shared) -> Heads {
     Heads {
         confirmed: head.saturating_sub(shared.config.n_confirmations),
         last_final: head.saturating_sub(shared.config.final_after.max(shared.config.n_confirmations)),

@@ -179,7 +179,7 @@ pub(super) const TASKS: Metric = metric(
     "microraiden_tasks",
     MetricKind::Gauge,
     Some("kind"),
-    "What is to be brought on chain and is not confirmed: dispute (a stale close is answered), close, withdraw",
+    "What is to be brought on chain and is not confirmed: dispute (a stale close is answered), close (until its settlement is final), withdraw",
 );
 pub(super) const TASKS_DONE: Metric = metric(
     "microraiden_tasks_done_total",

@@ -168,8 +168,7 @@ async fn a_stale_close_after_a_promised_one_is_answered_at_the_promise() {
     assert_eq!(world.earned().await, 55.into());
     let promise = row(&*store, &channel).await.promise.unwrap();
     assert_eq!(promise.dispute(), None);
-    world.node.mine(1);
-    no_tasks(&*store).await;
+    world.finished(&*store).await;
 }
 
 #[tokio::test]
@@ -189,8 +188,7 @@ async fn a_promise_above_the_deposit_left_is_answered_at_the_best_proof() {
     world.node.mine(1);
     world.settled(&channel).await;
     assert_eq!(world.earned().await, 25.into());
-    world.node.mine(1);
-    no_tasks(&*store).await;
+    world.finished(&*store).await;
 }
 
 #[tokio::test]

@@ -11,8 +11,7 @@ use microraiden_store::{ChannelStore, TaskKind};
 async fn settled_for(world: &World, store: &dyn ChannelStore, channel: &ChannelId, earned: u64) {
     world.settled(channel).await;
     assert_eq!(world.earned().await, earned.into());
-    world.node.mine(1);
-    no_tasks(store).await;
+    world.finished(store).await;
 }
 
 #[tokio::test]
@@ -31,6 +30,21 @@ async fn a_forced_close_brings_the_best_proof_on_chain() {
     settled_for(&world, &*store, &channel, 70).await;
     manager.force_close(&channel).await.unwrap();
     no_tasks(&*store).await;
+}
+
+#[tokio::test]
+async fn a_settlement_that_vanishes_after_it_was_confirmed_is_brought_on_chain_again() {
+    let world = World::start().await;
+    let store = world.memory();
+    let (manager, channel) = world.selling(store.clone(), 100).await;
+    world.buy(&manager, channel, 70, 70).await;
+    manager.force_close(&channel).await.unwrap();
+    world.settled(&channel).await;
+    world.node.mine(3);
+    world.seen(&manager).await;
+    world.node.reorganise(4, false).unwrap();
+    assert_eq!(world.earned().await, 0.into());
+    settled_for(&world, &*store, &channel, 70).await;
 }
 
 #[tokio::test]

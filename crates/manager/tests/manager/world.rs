@@ -200,6 +200,12 @@ impl World {
         .await;
     }
 
+    /// Mines until what is in the chain now is final, and waits until nothing is left to be done.
+    pub(crate) async fn finished(&self, store: &dyn ChannelStore) {
+        self.node.mine(quick().final_after);
+        no_tasks(store).await;
+    }
+
     pub(crate) fn signature(&self, key: &SecretKey, channel: ChannelId, balance: u64) -> Signature {
         let scheme = self.contract.scheme();
         scheme.sign_balance_proof(key, channel, balance.into()).signature

@@ -1,7 +1,7 @@
 //! The end of a run: without trouble everything comes to rest, and selling goes on.
 
 use crate::expectations::CLAIMS_HONEST_CLOSES;
-use crate::life::PATIENCE;
+use crate::life::{FINAL_AFTER, PATIENCE};
 use crate::stage::small;
 use crate::verdict;
 use crate::world::World;
@@ -37,8 +37,8 @@ impl World {
             }
             self.quiet_slot().await?;
         }
-        // What was removed as done is removed when it is confirmed.
-        for _ in 0..self.stage.terms.n_confirmations + 3 {
+        // What was to be done is removed when its settlement is final.
+        for _ in 0..self.stage.terms.n_confirmations.max(FINAL_AFTER) + 3 {
             self.quiet_slot().await?;
         }
         Ok(())

@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 /// How many blocks the manager leaves to senders to bring an agreed close on chain, or to settle.
 pub(crate) const PATIENCE: u64 = 8;
+/// How many blocks must lie above what is taken never to vanish.
+pub(crate) const FINAL_AFTER: u64 = 16;
 /// How long a start may take.
 const START: Duration = Duration::from_secs(30);
 
@@ -136,7 +138,7 @@ fn config(stage: &Stage) -> Config {
     let terms = stage.terms;
     Config {
         n_confirmations: terms.n_confirmations,
-        final_after: 16,
+        final_after: FINAL_AFTER,
         start_block: BlockNumber(0),
         poll_interval: Duration::from_secs(3),
         node_timeout: Duration::from_secs(30),
