@@ -1,5 +1,6 @@
 //! A close that the operator wants: the receiver brings it on chain itself.
 
+use crate::follow::{agreed_close, heads};
 use crate::manager::ChannelManager;
 use crate::payment::Unavailable;
 use microraiden_protocol::ledger::{Account, CloseRefusal, Transition, Writer};
@@ -33,7 +34,7 @@ impl ChannelManager {
     /// deposit covers. Where nothing was paid there is nothing to claim, and the selling stops only.
     ///
     /// Returns when promise and task are durable; the transaction is sent, and sent again, until the
-    /// channel is settled. Asked again, it is the same.
+    /// channel is settled. Asked again, it is the same. Where a settlement is confirmed there is nothing to do.
     ///
     /// # Errors
     /// See [`ForceCloseError`].
@@ -44,10 +45,11 @@ impl ChannelManager {
         let slot = shared.accounts.get(channel).ok_or(unknown)?;
         let (ticket, tasks) = {
             let mut account = slot.lock();
+            let head = shared.head();
             match account.facts().phase {
                 Phase::Pending => return Err(unknown),
-                Phase::Settled { .. } => return Ok(()),
-                Phase::Open | Phase::Challenged { .. } => {}
+                Phase::Settled { at } if at <= heads(head, shared).confirmed => return Ok(()),
+                Phase::Settled { .. } | Phase::Open | Phase::Challenged { .. } => {}
             }
             let decision = decide(&account, || shared.writer()).map_err(ForceCloseError::Refused)?;
             let put = TaskChange::Put(Task {
@@ -57,7 +59,6 @@ impl ChannelManager {
                 not_before: BlockNumber(0),
             });
             // Where we would have waited for the sender, now we do not.
-            let head = shared.head();
             let wanted = decision.on_chain && !shared.disputes.is_due(channel, TaskKind::Close, head);
             let tasks: Vec<_> = wanted.then_some(put).into_iter().collect();
             // Empty when all is promised already: then it resolves when that is durable.
@@ -89,7 +90,9 @@ impl ChannelManager {
 }
 
 fn decide(account: &Account, writer: impl Fn() -> Writer) -> Result<Decision, CloseRefusal> {
-    if crate::follow::agreed_close(account).is_some() {
+    // Where a settlement that is not confirmed vanishes, the follower makes the promise for the task.
+    let is_settled = matches!(account.facts().phase, Phase::Settled { .. });
+    if is_settled || agreed_close(account).is_some() {
         return Ok(Decision {
             promise: None,
             on_chain: true,

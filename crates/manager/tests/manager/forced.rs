@@ -2,7 +2,7 @@
 
 use crate::shaky::{Mode, Shaky};
 use crate::world::{World, no_tasks, quick, row, stays, until};
-use microraiden_manager::{ForceCloseError, Unavailable};
+use microraiden_manager::{Config, ForceCloseError, Unavailable};
 use microraiden_protocol::ledger::Refusal;
 use microraiden_protocol::{Balance, ChannelId};
 use microraiden_store::{ChannelStore, TaskKind};
@@ -45,6 +45,50 @@ async fn a_settlement_that_vanishes_after_it_was_confirmed_is_brought_on_chain_a
     world.node.reorganise(4, false).unwrap();
     assert_eq!(world.earned().await, 0.into());
     settled_for(&world, &*store, &channel, 70).await;
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_not_confirmed_is_not_relied_on() {
+    for is_challenged in [false, true] {
+        let world = World::start().await;
+        let store = world.memory();
+        let config = Config {
+            n_confirmations: 5,
+            ..quick()
+        };
+        let manager = world.manager(store.clone(), config).await;
+        let channel = world.open(100).await;
+        world.node.mine(5);
+        world.seen(&manager).await;
+        world.buy(&manager, channel, 70, 70).await;
+        if is_challenged {
+            world.close_at(&channel, 70).await;
+        }
+        // Somebody has a closing signature that this state does not know, as after a restored backup.
+        let closing = world
+            .contract
+            .scheme()
+            .sign_closing(&world.receiver, &channel, 70.into());
+        let proof = world.signature(&world.sender, channel, 70);
+        let wallet = world.wallet(&world.stranger);
+        let settling = world
+            .contract
+            .cooperative_close(&wallet, &channel, 70.into(), &proof, &closing);
+        settling.await.unwrap();
+        world.seen(&manager).await;
+        for _ in 0..2 {
+            manager.force_close(&channel).await.unwrap();
+        }
+        assert_eq!(row(&*store, &channel).await.promise, None);
+        world.node.reorganise(1, false).unwrap();
+        assert_eq!(world.earned().await, 0.into());
+        // The promise is made when the channel is there again.
+        settled_for(&world, &*store, &channel, 70).await;
+        assert_eq!(
+            row(&*store, &channel).await.promise.unwrap().dispute(),
+            Some(Balance::from(70))
+        );
+    }
 }
 
 #[tokio::test]
