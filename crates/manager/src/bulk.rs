@@ -98,7 +98,6 @@ impl ChannelManager {
         let shared = &self.shared;
         shared.check_store()?;
         let mut begun = Begun::default();
-        let mut tasks = Vec::new();
         let mut durable = shared.barrier()?;
         for channel in self.unsettled() {
             let Some(slot) = shared.accounts.get(&channel) else {
@@ -131,7 +130,7 @@ impl ChannelManager {
                         if let Some(transition) = claim.transition {
                             *account = transition.into_after();
                         }
-                        tasks.push(put);
+                        shared.disputes.apply(&[put]);
                     }
                     Err(_) => found = Found::Nothing,
                 }
@@ -141,7 +140,6 @@ impl ChannelManager {
         // Batches become durable in their order.
         durable.await.map_err(|error| shared.stop_selling(&error))?;
         shared.check_store()?;
-        shared.disputes.apply(&tasks);
         shared.dispute_bell.notify_one();
         Ok(begun)
     }

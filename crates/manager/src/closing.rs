@@ -83,7 +83,7 @@ impl ChannelManager {
                 Some((self.verified(channel, balance, signature)?, other.transpose()?))
             }
         };
-        let (ticket, tasks) = {
+        let ticket = {
             let mut account = slot.lock();
             if let Some((proof, other)) = &proofs {
                 // A proof that went to the chain shows nothing about who asks.
@@ -112,14 +112,14 @@ impl ChannelManager {
             if let Some(transition) = claim.transition {
                 *account = transition.into_after();
             }
-            (ticket, tasks)
+            self.shared.disputes.apply(&tasks);
+            ticket
         };
         #[cfg(feature = "planted")]
         let ticket = crate::planted::not_waited_for(ticket);
         ticket.await.map_err(|error| self.shared.stop_selling(&error))?;
         // The promise of an earlier request may be the one that could not be kept.
         self.shared.check_store()?;
-        self.shared.disputes.apply(&tasks);
         tracing::info!(%channel, %balance, "close agreed");
         let scheme = self.shared.contract.scheme();
         Ok(scheme.sign_closing(&self.shared.key, &channel, balance))

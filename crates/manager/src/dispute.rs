@@ -21,14 +21,16 @@ use tracing::Instrument;
 /// How many are carried out at once: nodes keep so many transactions of one account.
 const AT_ONCE: usize = 16;
 
-/// What is to be done for the channels, as far as it is durable.
+/// What is to be done for the channels, as the store has it: a change is taken over as soon as the store has
+/// taken it, under the account's lock, and so in the same order. It may not be durable yet; an [`Attempt`]
+/// waits for that.
 #[derive(Debug)]
 pub(crate) struct Disputes(Mutex<BTreeMap<ChannelId, Due>>);
 
 /// What is to be done for one channel.
 #[derive(Debug, Default)]
 struct Due {
-    /// Not before a block each; never empty.
+    /// Not before a block each; empty only while the last one is being carried out and not wanted any more.
     kinds: BTreeMap<TaskKind, BlockNumber>,
     /// Not before this moment; `None` for at once.
     at: Option<Instant>,
@@ -89,7 +91,7 @@ impl Disputes {
             .collect()
     }
 
-    /// Takes over changes that are durable.
+    /// Takes over changes that the store has taken.
     pub(crate) fn apply(&self, changes: &[TaskChange]) {
         let mut disputes = self.lock();
         for change in changes {
@@ -102,7 +104,8 @@ impl Disputes {
                 TaskChange::Remove { channel, kind } => {
                     if let Some(due) = disputes.get_mut(channel) {
                         due.kinds.remove(kind);
-                        if due.kinds.is_empty() {
+                        // What is being carried out may be wanted again before that has ended.
+                        if due.kinds.is_empty() && !due.is_running {
                             disputes.remove(channel);
                         }
                     }
@@ -149,9 +152,13 @@ struct Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let next = Instant::now() + self.shared.config.dispute_retry;
-        if let Some(due) = self.shared.disputes.lock().get_mut(&self.channel) {
+        let mut disputes = self.shared.disputes.lock();
+        if let Some(due) = disputes.get_mut(&self.channel) {
             due.at = Some(next);
             due.is_running = false;
+            if due.kinds.is_empty() {
+                disputes.remove(&self.channel);
+            }
         }
     }
 }

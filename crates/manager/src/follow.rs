@@ -174,8 +174,6 @@ impl ChainFollower {
             }
         };
         ticket.await?;
-        // Only now are the promises durable that the disputes sign.
-        self.shared.disputes.apply(&tasks);
         self.shared.config.meters.done(&tasks);
         self.shared.dispute_bell.notify_one();
         if self.alarmed.is_none_or(|at| at.elapsed() >= ALARM_PAUSE) {
@@ -276,6 +274,7 @@ impl ChainFollower {
         for transition in decided {
             self.install(transition, &mut guards);
         }
+        self.shared.disputes.apply(&tasks);
         drop(guards);
         if let Some(last) = update.rewind_to {
             tracing::warn!(block = %last, "the chain was reorganised");

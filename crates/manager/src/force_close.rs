@@ -43,7 +43,7 @@ impl ChannelManager {
         shared.check_store()?;
         let unknown = ForceCloseError::UnknownChannel;
         let slot = shared.accounts.get(channel).ok_or(unknown)?;
-        let (ticket, tasks) = {
+        let ticket = {
             let mut account = slot.lock();
             let head = shared.head();
             match account.facts().phase {
@@ -77,12 +77,12 @@ impl ChannelManager {
             if let Some(promise) = decision.promise {
                 *account = promise.into_after();
             }
-            (ticket, tasks)
+            shared.disputes.apply(&tasks);
+            ticket
         };
         ticket.await.map_err(|error| shared.stop_selling(&error))?;
         // The promise of an earlier request may be the one that could not be kept.
         shared.check_store()?;
-        shared.disputes.apply(&tasks);
         shared.dispute_bell.notify_one();
         tracing::info!(%channel, "the operator closes the channel");
         Ok(())

@@ -1,11 +1,12 @@
 //! Closes that the operator wants, whatever the sender does.
 
 use crate::shaky::{Mode, Shaky};
-use crate::world::{World, no_tasks, quick, row, stays, until};
+use crate::world::{World, no_tasks, poll_once, quick, row, stays, until};
 use microraiden_manager::{Config, ForceCloseError, Unavailable};
 use microraiden_protocol::ledger::Refusal;
 use microraiden_protocol::{Balance, ChannelId};
 use microraiden_store::{ChannelStore, TaskKind};
+use std::pin::pin;
 
 /// Waits until the chain shows a channel as settled, and the tasks are done.
 async fn settled_for(world: &World, store: &dyn ChannelStore, channel: &ChannelId, earned: u64) {
@@ -203,6 +204,26 @@ async fn nothing_is_sent_before_the_promise_is_durable() {
     .await;
     store.let_go().await;
     closing.await.unwrap().unwrap();
+    settled_for(&world, &*inner, &channel, 70).await;
+}
+
+#[tokio::test]
+async fn who_goes_before_it_is_durable_has_closed_it_all_the_same() {
+    let world = World::start().await;
+    let inner = world.memory();
+    let store = Shaky::new(inner.clone());
+    let (manager, channel) = world.selling(store.clone(), 100).await;
+    world.buy(&manager, channel, 70, 70).await;
+    store.set(Mode::Holds);
+    {
+        let mut closing = pin!(manager.force_close(&channel));
+        assert!(poll_once(closing.as_mut()).is_pending());
+    }
+    stays("nothing is sent", async || {
+        world.contract.channel_info(&channel).await.unwrap().is_some()
+    })
+    .await;
+    store.let_go().await;
     settled_for(&world, &*inner, &channel, 70).await;
 }
 
