@@ -9,8 +9,8 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::{dispute, follow, gas};
 use microraiden_chain::{ChainError, Contract, Follower, Party, Wallet, abi};
 use microraiden_protocol::ledger::Writer;
-use microraiden_protocol::{Address, BlockNumber, SecretKey};
-use microraiden_store::{ChannelStore, Halt, StoreError, Task};
+use microraiden_protocol::{Address, Amount, BlockNumber, SecretKey};
+use microraiden_store::{ChannelStore, Halt, StoreError, Task, TaskKind};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -193,6 +193,20 @@ impl ChannelManager {
     /// The first block that can hold one of our channels.
     pub fn start_block(&self) -> BlockNumber {
         self.shared.config.start_block
+    }
+
+    /// The least that a transaction must bring in, unless the operator asks for less.
+    pub fn min_claim(&self) -> Amount {
+        self.shared.config.min_claim
+    }
+
+    /// For how many channels a transaction of a kind is to be brought on chain now.
+    pub fn tasks(&self, kind: TaskKind) -> usize {
+        let (disputes, head) = (&self.shared.disputes, self.head());
+        let channels = disputes.channels().into_iter();
+        channels
+            .filter(|channel| disputes.is_due(channel, kind, head))
+            .count()
     }
 
     /// Resolves when the chain cannot be followed any more, whatever one does: the node is on another chain,

@@ -62,7 +62,7 @@ async fn the_proxy_answers_as_its_document_says() {
     );
     assert!(run.status.success(), "{said}\n{complained}");
     assert!(
-        said.contains("Tested: 12\n"),
+        said.contains("Tested: 15\n"),
         "some operations were left out: {said}"
     );
     shop.receiver.stop().await;

@@ -158,14 +158,119 @@ async fn a_forced_close_brings_the_receivers_tokens_on_chain() {
     }
     let unsold = shop.get("/echo/x", shop.pays(15, 5)).await;
     assert_eq!(header(&unsold, "RDN-Nonexisting-Channel"), Some("1"));
-    let (begin, receiver) = (Instant::now(), shop.channel.receiver);
-    while shop.world.tokens(receiver).await != Amount::from(10) {
-        assert!(begin.elapsed() < Duration::from_secs(30), "no tokens arrive");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    tokens_arrive(&shop, 10).await;
     let info = shop.world.contract.channel_info(&shop.channel).await.unwrap();
     assert!(info.is_none(), "the channel is settled");
     // Also when it is over.
     assert_eq!(shop.ask(delete(&path).basic_auth(&token, Some(""))).await, closed);
+    shop.receiver.stop().await;
+}
+
+/// What ann's command with this body says.
+async fn command(shop: &Shop, name: &str, body: Value) -> (StatusCode, Value) {
+    let request = shop.http.post(shop.receiver.url(&format!("/api/1/admin/{name}")));
+    let request = request.with_json(&body).basic_auth("ann", Some(PASSWORD));
+    shop.ask(request).await
+}
+
+/// Where `channels` of one each are begun, or left.
+fn begun(of: &[(&str, &str)]) -> (StatusCode, Value) {
+    let mut body = json!({
+        "channels": "0", "amount": "0", "without_claim": "0",
+        "too_little": "0", "too_little_amount": "0", "with_credit": "0",
+    });
+    for (name, value) in of {
+        body[name] = json!(value);
+    }
+    (StatusCode::OK, body)
+}
+
+async fn tokens_arrive(shop: &Shop, amount: u64) {
+    let (begin, receiver) = (Instant::now(), shop.channel.receiver);
+    while shop.world.tokens(receiver).await != Amount::from(amount) {
+        assert!(begin.elapsed() < Duration::from_secs(30), "no tokens arrive");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_for_all_channels_are_for_operators_and_read_exactly() {
+    let shop = operated().await;
+    for name in ["close-all", "withdraw", "resume-selling"] {
+        let post = || {
+            let url = shop.receiver.url(&format!("/api/1/admin/{name}"));
+            shop.http.post(url).with_json(&json!({}))
+        };
+        assert_eq!(shop.ask(post()).await.0, StatusCode::UNAUTHORIZED);
+        let wrong = post().basic_auth("ann", Some("wrong"));
+        assert_eq!(shop.ask(wrong).await.0, StatusCode::UNAUTHORIZED);
+        // As a page of elsewhere could have a browser send it.
+        let url = shop.receiver.url(&format!("/api/1/admin/{name}"));
+        for content_type in ["text/plain", "application/x-www-form-urlencoded"] {
+            let form = shop.http.post(url.clone()).header("content-type", content_type);
+            let form = form.body("{}").basic_auth("ann", Some(PASSWORD));
+            let (status, body) = shop.ask(form).await;
+            assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{body}");
+        }
+        for (body, word) in [
+            (json!([]), "JSON object"),
+            (json!({"minimum": "5"}), "unknown field"),
+        ] {
+            let (status, said) = command(&shop, name, body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+            assert!(said.as_str().unwrap().contains(word), "{said}");
+        }
+    }
+    for value in [json!(5), json!(null), json!("-1"), json!("0.5"), json!("5 TKN")] {
+        for name in ["close-all", "withdraw"] {
+            let (status, said) = command(&shop, name, json!({"minimum_amount": value})).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{value}");
+            assert!(said.as_str().unwrap().contains("base units"), "{said}");
+        }
+    }
+    let nothing = command(&shop, "resume-selling", json!({})).await;
+    assert_eq!(nothing, (StatusCode::OK, json!([])));
+    assert_eq!(shop.read(&shop.path()).await.1["state"], "open");
+    shop.receiver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_all_brings_on_chain_what_is_worth_it() {
+    let shop = operated().await;
+    let left = command(&shop, "close-all", json!({"minimum_amount": "11"})).await;
+    assert_eq!(left, begun(&[("too_little", "1"), ("too_little_amount", "10")]));
+    assert_eq!(shop.read(&shop.path()).await.1["state"], "open");
+
+    // The least is the receiver's own.
+    let all = command(&shop, "close-all", json!({})).await;
+    assert_eq!(all, begun(&[("channels", "1"), ("amount", "10")]));
+    let unsold = shop.get("/echo/x", shop.pays(15, 5)).await;
+    assert_eq!(header(&unsold, "RDN-Nonexisting-Channel"), Some("1"));
+    tokens_arrive(&shop, 10).await;
+    let info = shop.world.contract.channel_info(&shop.channel).await.unwrap();
+    assert!(info.is_none(), "the channel is settled");
+    shop.receiver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_leaves_credit_and_open_channels() {
+    let shop = operated().await;
+    let failed = shop.get("/fail/2", shop.pays(15, 5)).await;
+    assert_eq!(header(&failed, "RDN-Credit"), Some("5"));
+    let left = command(&shop, "withdraw", json!({"takes_credit": false})).await;
+    assert_eq!(left, begun(&[("with_credit", "1")]));
+    let little = json!({"minimum_amount": "16", "takes_credit": true});
+    let left = command(&shop, "withdraw", little).await;
+    assert_eq!(left, begun(&[("too_little", "1"), ("too_little_amount", "15")]));
+    assert_eq!(shop.world.tokens(shop.channel.receiver).await, Amount::ZERO);
+
+    let taken = json!({"minimum_amount": "15", "takes_credit": true});
+    let all = command(&shop, "withdraw", taken).await;
+    assert_eq!(all, begun(&[("channels", "1"), ("amount", "15")]));
+    tokens_arrive(&shop, 15).await;
+    let info = shop.world.contract.channel_info(&shop.channel).await.unwrap();
+    assert!(info.is_some(), "the channel is open");
+    let paid = shop.get("/echo/x", shop.pays(20, 5)).await;
+    assert_eq!(paid.status(), StatusCode::OK);
     shop.receiver.stop().await;
 }

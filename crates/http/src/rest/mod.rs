@@ -2,12 +2,16 @@
 //!
 //! Amounts, counts and block numbers are written as decimal strings, addresses with checksum. In
 //! reading order: the bodies here, `query` (what a list can be asked for), `close` (what a close
-//! is asked for with).
+//! is asked for with), `operators` (what is asked for all channels).
 
 mod close;
+mod operators;
 mod query;
 
 pub use close::{CloseParameters, CloseRequest, CloseResponse, MalformedClose};
+pub use operators::{
+    Begun, CloseAllRequest, Halt, MalformedCommand, ResumeRequest, WithdrawRequest, command,
+};
 pub use query::{AbiForm, ListQuery, MAX_LIMIT, MalformedQuery, Place, Status, address, digits};
 
 use microraiden_protocol::{Address, Amount, Balance, Deposit};

@@ -21,7 +21,7 @@ use crate::layer::{GATEWAY_PATH, Paywall};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use http::{HeaderValue, Response, StatusCode, header};
 use microraiden_http::rest::{address, digits};
 use microraiden_protocol::ChannelId;
@@ -30,7 +30,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// The path patterns that [`router`] answers.
-pub const PATTERNS: [&str; 11] = [
+pub const PATTERNS: [&str; 14] = [
     "/cm",
     "/api/1/stats",
     "/api/1/channels",
@@ -41,6 +41,9 @@ pub const PATTERNS: [&str; 11] = [
     "/api/1/logout",
     "/api/1/admin",
     "/api/1/admin/channels/{sender}/{open_block}",
+    "/api/1/admin/close-all",
+    "/api/1/admin/withdraw",
+    "/api/1/admin/resume-selling",
     "/api/1/openapi.json",
 ];
 
@@ -89,6 +92,9 @@ pub fn router(paywall: Paywall, settings: Settings) -> Router {
             "/admin/channels/{sender}/{open_block}",
             delete(operators::force_close),
         )
+        .route("/admin/close-all", post(operators::close_all))
+        .route("/admin/withdraw", post(operators::withdraw))
+        .route("/admin/resume-selling", post(operators::resume_selling))
         .route("/openapi.json", get(document::document));
     Router::new()
         .nest(GATEWAY_PATH, api)

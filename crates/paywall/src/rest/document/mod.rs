@@ -9,8 +9,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use schemas::{
-    abi_form, address, bad_value, balance, block, channels, close_answer, close_form, close_json,
-    free_object, limit, login, one_of_words, place, seconds, sentence, signature, stats, status, text,
+    abi_form, address, bad_value, balance, begun, block, channels, close_all_request, close_answer,
+    close_form, close_json, free_object, halts, limit, login, nothing, one_of_words, place, seconds,
+    sentence, signature, stats, status, text, withdraw_request,
 };
 use std::sync::LazyLock;
 use utoipa::openapi::header::HeaderBuilder;
@@ -56,6 +57,7 @@ fn describe() -> OpenApi {
         .schema("Channel", schemas::channel())
         .schema("Stats", stats())
         .schema("BadValue", bad_value())
+        .schema("Begun", begun())
         .security_scheme(OPERATOR, SecurityScheme::Http(operator));
     let info = InfoBuilder::new()
         .title("µRaiden receiver")
@@ -86,6 +88,18 @@ fn describe() -> OpenApi {
         .path(
             "/api/1/admin/channels/{sender}/{open_block}",
             PathItem::new(HttpMethod::Delete, force_close()),
+        )
+        .path(
+            "/api/1/admin/close-all",
+            PathItem::new(HttpMethod::Post, close_all()),
+        )
+        .path(
+            "/api/1/admin/withdraw",
+            PathItem::new(HttpMethod::Post, withdraw()),
+        )
+        .path(
+            "/api/1/admin/resume-selling",
+            PathItem::new(HttpMethod::Post, resume_selling()),
         )
         .path("/api/1/openapi.json", itself());
     OpenApiBuilder::new()
@@ -272,6 +286,45 @@ fn force_close() -> OperationBuilder {
         json("More was withdrawn than any proof is for", sentence()),
     )
     .response("500", json("Our own failure; repeat the request", sentence()))
+}
+
+fn close_all() -> OperationBuilder {
+    let operation = operation(
+        "closeAllChannels",
+        "Ends the selling on all channels that bring in enough, and brings what they owe on chain",
+    );
+    commanded(operation, close_all_request()).response(
+        "200",
+        json("What was begun, and what was left", component("Begun")),
+    )
+}
+
+fn withdraw() -> OperationBuilder {
+    let operation = operation(
+        "withdraw",
+        "Brings what is owed on open channels on chain; they stay open",
+    );
+    commanded(operation, withdraw_request()).response(
+        "200",
+        json("What was begun, and what was left", component("Begun")),
+    )
+}
+
+fn resume_selling() -> OperationBuilder {
+    let operation = operation("resumeSelling", "Sells on after all that has halted it");
+    commanded(operation, nothing()).response("200", json("What had halted it", halts()))
+}
+
+/// What is asked for by a JSON body.
+fn commanded(operation: OperationBuilder, body: Schema) -> OperationBuilder {
+    let body = RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content(JSON, ContentBuilder::new().schema(Some(body)).build());
+    for_operators(operation.request_body(Some(body.build())))
+        .response("400", json("The body cannot be read, and why", sentence()))
+        .response("413", json("The body is longer than 64 KiB", sentence()))
+        .response("415", json("The body is not JSON", sentence()))
+        .response("500", json("Our own failure; repeat the request", sentence()))
 }
 
 fn for_operators(operation: OperationBuilder) -> OperationBuilder {

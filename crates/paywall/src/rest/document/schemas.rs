@@ -4,7 +4,7 @@ use microraiden_http::rest::MAX_LIMIT;
 use utoipa::openapi::schema::{
     AdditionalProperties, AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type,
 };
-use utoipa::openapi::{Object, Ref};
+use utoipa::openapi::{Object, Ref, RefOr};
 
 /// An address in any case.
 pub(super) fn address() -> Schema {
@@ -145,6 +145,40 @@ pub(super) fn login() -> Schema {
     exactly([("token", text("^[0-9a-f]{64}$"))]).into()
 }
 
+/// What `close-all` is asked for with; every value may be left out.
+pub(super) fn close_all_request() -> Schema {
+    no_others().property("minimum_amount", balance()).build().into()
+}
+
+/// What `withdraw` is asked for with; every value may be left out.
+pub(super) fn withdraw_request() -> Schema {
+    let credit = of_type(Type::Boolean).build();
+    let body = no_others().property("minimum_amount", balance());
+    body.property("takes_credit", credit).build().into()
+}
+
+/// An empty object.
+pub(super) fn nothing() -> Schema {
+    no_others().build().into()
+}
+
+/// What was begun for all channels.
+pub(super) fn begun() -> Object {
+    exactly([
+        ("channels", number()),
+        ("amount", number()),
+        ("without_claim", number()),
+        ("too_little", number()),
+        ("too_little_amount", number()),
+        ("with_credit", number()),
+    ])
+}
+
+pub(super) fn halts() -> Schema {
+    let halt = one_of_words(&["reorganised", "restored"]);
+    ArrayBuilder::new().items(RefOr::T(halt)).build().into()
+}
+
 /// A sentence by the name of the value that is wrong.
 pub(super) fn bad_value() -> Object {
     let sentences = of_type(Type::Object).additional_properties(Some(sentence()));
@@ -155,11 +189,17 @@ fn of_type(of: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(of))
 }
 
+/// An object with those properties alone that follow.
+fn no_others() -> ObjectBuilder {
+    of_type(Type::Object).additional_properties(Some(AdditionalProperties::FreeForm(false)))
+}
+
 /// An object with these properties and no others.
 fn exactly<const N: usize>(properties: [(&str, Schema); N]) -> Object {
-    let object = of_type(Type::Object).additional_properties(Some(AdditionalProperties::FreeForm(false)));
-    let object = properties.into_iter().fold(object, |object, (name, schema)| {
-        object.property(name, schema).required(name)
-    });
+    let object = properties
+        .into_iter()
+        .fold(no_others(), |object, (name, schema)| {
+            object.property(name, schema).required(name)
+        });
     object.build()
 }

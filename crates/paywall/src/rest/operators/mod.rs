@@ -1,12 +1,14 @@
 //! Operators: who they are, and what they may do.
 //!
 //! `passwords` holds who may log in, `sessions` the tokens that stand for a login, and `guard`
-//! limits what can be tried.
+//! limits what can be tried. `bulk` is what they may do for all channels.
 
+mod bulk;
 mod guard;
 mod passwords;
 mod sessions;
 
+pub(super) use bulk::{close_all, resume_selling, withdraw};
 pub(super) use guard::Guard;
 pub use passwords::{OperatorError, Operators, hash_password};
 
