@@ -74,6 +74,11 @@ impl Password {
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
+
+    /// The text; never to be printed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Password {

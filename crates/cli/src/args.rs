@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::operate::args::{CloseAllArgs, ResumeArgs, WithdrawArgs};
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use microraiden_chain::NodeOptions;
@@ -62,6 +63,12 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Show what is in a state file or a backup
     State(StateFileArgs),
+    /// Close all channels of a receiver that bring in enough
+    CloseAll(CloseAllArgs),
+    /// Bring what is owed on open channels on chain; they stay open
+    Withdraw(WithdrawArgs),
+    /// Let a running proxy sell on after what has halted it
+    ResumeSelling(ResumeArgs),
     /// Request a URL and pay for it
     Get(GetArgs),
     /// Measure how many requests are served, paid and unpaid, and how long they take
@@ -75,11 +82,13 @@ impl Command {
     pub(crate) const fn default_log(&self) -> &'static str {
         match self {
             Self::Proxy(_) | Self::Devchain(_) => "info",
+            Self::CloseAll(_) | Self::Withdraw(_) => "warn",
             Self::Demo(_)
             | Self::Deploy(_)
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::State(_)
+            | Self::ResumeSelling(_)
             | Self::Get(_)
             | Self::Bench(_)
             | Self::HashPassword(_) => "error",

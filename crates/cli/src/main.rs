@@ -9,6 +9,7 @@ mod devchain;
 mod get;
 mod hash_password;
 mod keys;
+mod operate;
 mod proxy;
 mod state;
 
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
             Command::State(args) => state::run_state(&args),
             Command::Get(args) => get::run(args).await,
             Command::Bench(args) => bench::run(args).await,
+            Command::CloseAll(args) => operate::close_all(args).await,
+            Command::Withdraw(args) => operate::withdraw(args).await,
+            Command::ResumeSelling(args) => operate::resume(args).await,
             Command::HashPassword(_) => hash_password::run(),
         }
     });

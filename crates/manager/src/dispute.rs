@@ -334,6 +334,13 @@ fn blocks_left(shared: &Shared, channel: &ChannelId) -> Option<u64> {
     }
 }
 
+/// For how many channels a transaction of a kind can and must be sent still.
+pub(crate) fn transactions_left(shared: &Shared, kind: TaskKind) -> usize {
+    let channels = shared.disputes.channels().into_iter();
+    let actions = channels.filter_map(|channel| Action::of(shared, &channel));
+    actions.filter(|action| action.kind == kind).count()
+}
+
 /// Calls the operator where the time of a dispute is running out.
 pub(crate) fn alarm(shared: &Shared) {
     for channel in shared.disputes.channels() {

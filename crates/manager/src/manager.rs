@@ -200,13 +200,10 @@ impl ChannelManager {
         self.shared.config.min_claim
     }
 
-    /// For how many channels a transaction of a kind is to be brought on chain now.
-    pub fn tasks(&self, kind: TaskKind) -> usize {
-        let (disputes, head) = (&self.shared.disputes, self.head());
-        let channels = disputes.channels().into_iter();
-        channels
-            .filter(|channel| disputes.is_due(channel, kind, head))
-            .count()
+    /// For how many channels a transaction of a kind can and must be sent still. Those that wait for the
+    /// sender, or for a settlement to be confirmed, do not count.
+    pub fn transactions_left(&self, kind: TaskKind) -> usize {
+        dispute::transactions_left(&self.shared, kind)
     }
 
     /// Resolves when the chain cannot be followed any more, whatever one does: the node is on another chain,

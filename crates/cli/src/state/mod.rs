@@ -73,14 +73,14 @@ fn show(contents: &Contents, json: bool, written: Option<(&Path, Instant)>) {
 fn consequences(channels: usize) -> String {
     format!(
         "
-Payments that were accepted after the backup are not known in this state. The {channels} channels in it that
-are not settled, and any others that were opened before it is started, sell nothing until you decide otherwise.
+Payments that were accepted after the backup are not known in this state. All channels that were opened before it
+is started ({channels} of them in the backup and not settled) sell nothing until you decide otherwise.
 
 What next:
 - Start `microraiden proxy` with this state file. It goes on following the chain and disputes stale closes with
   the proofs that it has. It sells on channels that are opened from then on.
-- Close the old channels as an operator, by `DELETE /api/1/admin/channels/SENDER/BLOCK`; their senders can open new ones.
-- Or accept the risk: `microraiden proxy --resume-selling`.
+- Close the old channels by `microraiden close-all`; their senders can open new ones.
+- Or accept the risk: `microraiden resume-selling`, or start the proxy with --resume-selling.
 
 The risk: senders may have paid more than this state knows. Who has can pay with the same proofs again, and get
 content twice. And the receiver claims what it knows: less than it was owed, where a sender does not pay on."

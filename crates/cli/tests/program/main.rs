@@ -9,6 +9,7 @@ mod deploy;
 mod devchain;
 mod kill;
 mod monitor;
+mod operate;
 mod operator;
 mod place;
 mod process;

@@ -7,9 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-const PASSWORD: &str = "of the tests alone";
+pub(crate) const PASSWORD: &str = "of the tests alone";
 
-fn hash(input: &str) -> Output {
+pub(crate) fn hash(input: &str) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_microraiden"))
         .arg("hash-password")
         .stdin(Stdio::piped())

@@ -15,7 +15,7 @@ mod lists;
 mod operators;
 mod stats;
 
-pub use operators::{OperatorError, Operators, hash_password};
+pub use operators::{OperatorError, Operators, begun, hash_password};
 
 use crate::layer::{GATEWAY_PATH, Paywall};
 use axum::Router;

@@ -25,9 +25,9 @@ pub(in crate::rest) async fn close_all(
     };
     let manager = rest.paywall.manager.clone();
     let minimum = request.minimum_amount.unwrap_or_else(|| manager.min_claim());
-    let begun = to_the_end(async move { manager.close_all(minimum).await }).await;
-    tracing::warn!(operator, %minimum, ?begun, "the operator closes all channels");
-    answer(begun.map(body_of))
+    let done = to_the_end(async move { manager.close_all(minimum).await }).await;
+    tracing::warn!(operator, %minimum, begun = ?done, "the operator closes all channels");
+    answer(done.map(begun))
 }
 
 /// `POST /api/1/admin/withdraw`.
@@ -45,9 +45,9 @@ pub(in crate::rest) async fn withdraw(
         minimum: request.minimum_amount.unwrap_or_else(|| manager.min_claim()),
         takes_credit: request.takes_credit,
     };
-    let begun = to_the_end(async move { manager.withdraw(which).await }).await;
-    tracing::warn!(operator, ?which, ?begun, "the operator withdraws");
-    answer(begun.map(body_of))
+    let done = to_the_end(async move { manager.withdraw(which).await }).await;
+    tracing::warn!(operator, ?which, begun = ?done, "the operator withdraws");
+    answer(done.map(begun))
 }
 
 /// `POST /api/1/admin/resume-selling`.
@@ -109,7 +109,8 @@ async fn to_the_end<T: Send + 'static>(
     }
 }
 
-fn body_of(begun: microraiden_manager::Begun) -> Begun {
+/// What was begun, as it is written.
+pub fn begun(begun: microraiden_manager::Begun) -> Begun {
     Begun {
         channels: begun.channels,
         amount: begun.amount,

@@ -8,6 +8,7 @@ mod guard;
 mod passwords;
 mod sessions;
 
+pub use bulk::begun;
 pub(super) use bulk::{close_all, resume_selling, withdraw};
 pub(super) use guard::Guard;
 pub use passwords::{OperatorError, Operators, hash_password};
