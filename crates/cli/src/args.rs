@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::claims::ClaimArgs;
 use crate::operate::args::{CloseAllArgs, ResumeArgs, WithdrawArgs};
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -399,10 +400,12 @@ pub(crate) struct ProxyArgs {
     /// The first block that can hold one of your channels; that of the deployment file, or 0, by default
     #[arg(long, value_name = "BLOCK")]
     pub(crate) start_block: Option<u64>,
-    /// The least that must be owed on a channel for bringing it on chain to be worth the gas. Selling stops while the
-    /// wallet cannot pay that gas
+    /// The least that a transaction must bring in to be worth its gas: nothing is disputed, closed or withdrawn for less.
+    /// Selling stops while the wallet cannot pay the gas of what is owed above it
     #[arg(long, value_name = "AMOUNT", default_value = "1")]
     pub(crate) min_claim: String,
+    #[command(flatten)]
+    pub(crate) claims: ClaimArgs,
     /// Milliseconds between two looks at the chain
     #[arg(long, value_name = "MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..))]
     pub(crate) poll_interval: u64,

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod claims;
 mod demo;
 mod deploy;
 mod deployment_file;

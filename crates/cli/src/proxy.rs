@@ -123,7 +123,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
             start_block: args.start_block.map_or(start_block, BlockNumber),
             node_options,
             poll_interval: Duration::from_millis(args.poll_interval),
-            ..microraiden_manager::Config::default()
+            ..args.claims.config()
         },
         routes,
         upstream_timeout: Duration::from_secs(60),

@@ -1,7 +1,6 @@
 //! How the manager follows the chain and what it allows.
 
 use crate::meters::Meters;
-use alloy_primitives::U256;
 use microraiden_chain::NodeOptions;
 use microraiden_protocol::ledger::Limits;
 use microraiden_protocol::{Amount, BlockNumber};
@@ -31,7 +30,7 @@ pub struct Config {
     pub min_claim: Amount,
     /// What one whole token is worth to the operator, in wei: then the gas of a transaction may cost no
     /// more than its share of what the transaction brings in. Without it there is no such limit.
-    pub token_value_wei: Option<U256>,
+    pub token_value_wei: Option<u128>,
     /// That share, in percent.
     pub gas_percent: u32,
     /// How many blocks a sender has to bring an agreed close on chain before we do it.

@@ -51,7 +51,7 @@ impl Config {
             .checked_pow(U256::from(decimals))
             .unwrap_or(U256::MAX);
         let whole = U256::from(gain.base_units())
-            .saturating_mul(value)
+            .saturating_mul(U256::from(value))
             .saturating_mul(U256::from(self.gas_percent));
         // A value that does not fit is above any cost.
         Some(whole / U256::from(100).saturating_mul(unit))
@@ -72,13 +72,13 @@ mod tests {
         let gain = Amount::from(3_000);
         let wei = |value: u64| Some(U256::from(value));
         assert_eq!(config(None, 100).max_cost_wei(gain, 2), None);
-        assert_eq!(config(wei(5), 100).max_cost_wei(gain, 2), wei(150));
-        assert_eq!(config(wei(5), 50).max_cost_wei(gain, 2), wei(75));
-        assert_eq!(config(wei(5), 100).max_cost_wei(gain, 18), wei(0));
+        assert_eq!(config(Some(5), 100).max_cost_wei(gain, 2), wei(150));
+        assert_eq!(config(Some(5), 50).max_cost_wei(gain, 2), wei(75));
+        assert_eq!(config(Some(5), 100).max_cost_wei(gain, 18), wei(0));
         // What cannot be computed limits nothing, or everything where nothing is worth anything.
-        let huge = config(Some(U256::MAX), 100).max_cost_wei(Amount::MAX, 18);
+        let huge = config(Some(u128::MAX), 100).max_cost_wei(Amount::MAX, 18);
         assert!(huge > Some(U256::from(u128::MAX)), "{huge:?}");
-        assert_eq!(config(wei(1), 100).max_cost_wei(Amount::MAX, 255), wei(0));
+        assert_eq!(config(Some(1), 100).max_cost_wei(Amount::MAX, 255), wei(0));
     }
 
     #[test]
