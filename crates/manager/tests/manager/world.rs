@@ -71,6 +71,10 @@ impl World {
             mining,
             ..DevConfig::default()
         };
+        Self::with(config).await
+    }
+
+    pub(crate) async fn with(config: DevConfig) -> Self {
         let node = DevChain::start(config).await.unwrap();
         let key = |index: usize| SecretKey::from_bytes(node.accounts()[index].secret_key.as_slice()).unwrap();
         let (deployer, receiver, sender, stranger) = (key(0), key(1), key(2), key(3));
