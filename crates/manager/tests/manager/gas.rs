@@ -125,7 +125,7 @@ async fn nothing_is_sent_while_gas_costs_more_than_it_brings_in() {
     let world = World::start().await;
     // All 70 units are worth 10^13 wei, a hundred million for each unit of gas.
     let config = Config {
-        token_value_wei: Some(U256::from(10_u64.pow(13)) * U256::from(ETHER) / U256::from(70)),
+        token_value_wei: Some(10_u128.pow(13) * u128::from(ETHER) / 70),
         ..quick()
     };
     let store = world.memory();
