@@ -14,12 +14,16 @@ use microraiden_store::{StoreError, Task, TaskChange, TaskKind};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 /// How many are carried out at once: nodes keep so many transactions of one account.
 const AT_ONCE: usize = 16;
+
+/// The pause between two calls of the operator for the same reason.
+const ALARM_PAUSE: Duration = Duration::from_secs(60);
 
 /// What is to be done for the channels, as the store has it: a change is taken over as soon as the store has
 /// taken it, under the account's lock, and so in the same order. It may not be durable yet; an [`Attempt`]
@@ -167,7 +171,13 @@ impl Drop for Attempt {
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
     let mut attempts = JoinSet::new();
+    let mut alarmed = None::<Instant>;
     while !*stop.borrow_and_update() {
+        // Also while the node is silent.
+        if alarmed.is_none_or(|at| at.elapsed() >= ALARM_PAUSE) {
+            alarmed = Some(Instant::now());
+            alarm(&shared);
+        }
         let rank = |channel: &ChannelId| Some(Action::of(&shared, channel)?.rank());
         for channel in shared.disputes.take_due(AT_ONCE - attempts.len(), rank) {
             let shared = shared.clone();
@@ -342,7 +352,7 @@ pub(crate) fn transactions_left(shared: &Shared, kind: TaskKind) -> usize {
 }
 
 /// Calls the operator where the time of a dispute is running out.
-pub(crate) fn alarm(shared: &Shared) {
+fn alarm(shared: &Shared) {
     for channel in shared.disputes.channels() {
         let is_dispute = shared.disputes.contains(&channel, TaskKind::Dispute);
         let left = blocks_left(shared, &channel).filter(|_| is_dispute);

@@ -5,7 +5,7 @@ use crate::events::KeptEvents;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
 use crate::progress::ProgressLog;
-use crate::{dispute, worth};
+use crate::worth;
 use microraiden_chain::{ChainError, Contract, Follower};
 use microraiden_protocol::ledger::{Account, Promise, Transition};
 use microraiden_protocol::{
@@ -17,13 +17,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The pause before a batch that found the store's queue full is handed in again.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
-
-/// The pause between two calls of the operator for the same reason.
-const ALARM_PAUSE: Duration = Duration::from_secs(60);
 
 /// Takes the chain over into the accounts; the only one that holds several accounts' locks.
 pub(crate) struct ChainFollower {
@@ -34,8 +30,6 @@ pub(crate) struct ChainFollower {
     challenged: BTreeSet<ChannelId>,
     /// `None` until everything kept was looked at.
     heads: Option<Heads>,
-    /// When the operator was last called for a dispute whose time runs out.
-    alarmed: Option<Instant>,
     /// What was read, and is to be taken over before anything else is read.
     unkept: Option<ChainUpdate>,
 }
@@ -109,7 +103,6 @@ impl ChainFollower {
             follower,
             events,
             challenged: BTreeSet::new(),
-            alarmed: None,
             unkept: None,
         }
     }
@@ -176,10 +169,6 @@ impl ChainFollower {
         ticket.await?;
         self.shared.config.meters.done(&tasks);
         self.shared.dispute_bell.notify_one();
-        if self.alarmed.is_none_or(|at| at.elapsed() >= ALARM_PAUSE) {
-            self.alarmed = Some(Instant::now());
-            dispute::alarm(&self.shared);
-        }
         Ok(())
     }
 
