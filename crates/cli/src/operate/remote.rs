@@ -21,6 +21,9 @@ pub(super) async fn command<T: DeserializeOwned>(
     name: &str,
     request: &impl Serialize,
 ) -> Result<T, Failure> {
+    if proxy.scheme() != "http" {
+        return Err("--proxy begins with http://; reach a distant proxy through a tunnel".into());
+    }
     let password = password(login)?;
     let url = proxy.join(&format!("/api/1/admin/{name}"))?;
     let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;

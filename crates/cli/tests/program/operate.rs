@@ -112,6 +112,14 @@ async fn whom_to_ask_is_said() {
     failed(&place.run(&["close-all"]).await, 2, "--proxy");
     let nobody = ["withdraw", "--proxy", "http://127.0.0.1:1"];
     failed(&place.run(&nobody).await, 2, "--operator");
+    let secure = [
+        "resume-selling",
+        "--proxy",
+        "https://127.0.0.1:1",
+        "--operator",
+        "ann",
+    ];
+    failed(&place.run(&secure).await, 1, "through a tunnel");
     succeeded(&place.deploy(&[]).await);
     let nothing = [
         "close-all",
