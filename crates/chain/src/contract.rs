@@ -1,10 +1,11 @@
 //! A channel contract, and what it says of its channels.
 
+use crate::artifact::Artifact;
 use crate::bindings::RaidenMicroTransferChannels as Channels;
 use crate::error::ChainError;
 use crate::node::Node;
 use crate::token::{self, TokenInfo};
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256, keccak256};
 use microraiden_protocol::{
     Amount, Balance, BlockNumber, ChannelId, Deposit, Escrow, ProofScheme, Signature,
 };
@@ -21,6 +22,8 @@ pub struct Contract(Arc<Inner>);
 struct Inner {
     node: Node,
     address: Address,
+    code_hash: B256,
+    is_ours: bool,
     challenge_period: u32,
     token: TokenInfo,
 }
@@ -44,7 +47,8 @@ impl Contract {
     /// # Errors
     /// When there is no contract, it is another one or of another version than 0.2, or the node does not answer.
     pub async fn at(node: Node, address: Address) -> Result<Self, ChainError> {
-        if node.code(address).await?.is_empty() {
+        let code = node.code(address).await?;
+        if code.is_empty() {
             return Err(ChainError::NoCode(address));
         }
         let found = node.read(address, &Channels::versionCall {}).await?;
@@ -60,6 +64,8 @@ impl Contract {
         Ok(Self(Arc::new(Inner {
             node,
             address,
+            code_hash: keccak256(&code),
+            is_ours: Artifact::channels().is_code(&code),
             challenge_period,
             token,
         })))
@@ -83,6 +89,16 @@ impl Contract {
     /// Its address.
     pub fn address(&self) -> Address {
         self.0.address
+    }
+
+    /// The Keccak-256 hash of its code.
+    pub fn code_hash(&self) -> B256 {
+        self.0.code_hash
+    }
+
+    /// Whether it is this project's contract, every byte of its code but the immutable values.
+    pub fn is_ours(&self) -> bool {
+        self.0.is_ours
     }
 
     /// How many blocks the receiver has to correct an uncooperative close.

@@ -3,6 +3,7 @@
 use crate::connection::ConnectionError;
 use crate::revert::Revert;
 use crate::rpc::RpcError;
+use crate::signer::SignerError;
 use alloy_primitives::{Address, B256, U256};
 use microraiden_protocol::{Amount, BlockNumber};
 use std::time::Duration;
@@ -134,6 +135,9 @@ pub enum TransactionError {
         /// Why.
         revert: Revert,
     },
+    /// The signer did not sign; nothing was sent.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// The wallet cannot pay for gas and value.
     #[error("insufficient funds: {wallet} has not enough ether for gas and value ({message})")]
     InsufficientFunds {

@@ -7,9 +7,10 @@ use crate::node::{At, Call, Node};
 use crate::nonces::{HeldNonce, HeldNonces};
 use crate::revert::Revert;
 use crate::rpc::RpcError;
+use crate::signer::Signer;
 use crate::transaction::{Draft, SignedTransaction};
 use alloy_primitives::{Address, B256, Bytes, Log, U64, U128, U256};
-use microraiden_protocol::{BlockNumber, BlockRef, SecretKey};
+use microraiden_protocol::{BlockNumber, BlockRef};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ pub struct Wallet {
 #[derive(Debug)]
 struct Inner {
     node: Node,
-    key: SecretKey,
+    signer: Signer,
     address: Address,
     options: WalletOptions,
     /// Held from asking for a nonce until the node has taken the transaction with it.
@@ -128,16 +129,17 @@ struct RpcReceipt {
 
 impl Wallet {
     /// A wallet with the default options.
-    pub fn new(node: Node, key: SecretKey) -> Self {
-        Self::with_options(node, key, WalletOptions::default())
+    pub fn new(node: Node, signer: impl Into<Signer>) -> Self {
+        Self::with_options(node, signer, WalletOptions::default())
     }
 
     /// A wallet with options of one's own.
-    pub fn with_options(node: Node, key: SecretKey, options: WalletOptions) -> Self {
+    pub fn with_options(node: Node, signer: impl Into<Signer>, options: WalletOptions) -> Self {
+        let signer = signer.into();
         let inner = Inner {
             node,
-            address: key.address(),
-            key,
+            address: signer.address(),
+            signer,
             options,
             submission: Mutex::new(()),
             held: HeldNonces::default(),
@@ -260,7 +262,7 @@ impl Wallet {
                 value: call.value,
                 gas,
             };
-            let sent = draft.sign(fees, &self.inner.key);
+            let sent = draft.sign(fees, &self.inner.signer).await?;
             let source = match self.offer(&sent).await {
                 Ok(()) => {
                     return Ok(Submitted {
@@ -387,7 +389,7 @@ impl Wallet {
         let ceiling = self.ceiling(draft.gas);
         let now = Fees::now(self.node(), ceiling).await.unwrap_or(fees);
         let raised = fees.raised(now, ceiling)?;
-        let signed = draft.sign(raised, &self.inner.key);
+        let signed = draft.sign(raised, &self.inner.signer).await.ok()?;
         match self.offer(&signed).await {
             Ok(()) | Err(TransactionError::Unanswered { .. }) => {
                 tracing::info!(transaction = %signed.hash, wei = raised.most(), "replaced with higher fees");
