@@ -21,7 +21,7 @@ pub mod proof;
 pub mod signature;
 pub mod typed_data;
 
-pub use alloy_primitives::{Address, B256, keccak256};
+pub use alloy_primitives::{Address, B256, hex, keccak256};
 pub use amount::{Amount, Balance, BlockNumber, Deposit, Price};
 pub use channel::{
     BlockRef, ChainFacts, ChainUpdate, ChannelChange, ChannelEvent, ChannelId, Escrow, Heads, Phase,

@@ -1,12 +1,13 @@
 //! One channel of the sender's own.
 
+use crate::book::{Book, Saving};
 use crate::error::ChannelError;
-use crate::line::{ChannelRecord, ChannelState, Line};
-use microraiden_chain::{ChannelInfo, Contract, Receipt, Receipts, Wallet};
+use crate::line::{ChannelRecord, ChannelState, Line, Pending, Plan};
+use microraiden_chain::{ChannelInfo, Contract, Receipt, Receipts, Signer, Wallet};
 use microraiden_http::Challenge;
-use microraiden_protocol::ledger::Standing;
+use microraiden_protocol::ledger::{Standing, StoredProof};
 use microraiden_protocol::{
-    Address, Amount, Balance, BalanceProof, ChannelId, Deposit, Price, SecretKey, Signature,
+    Address, Amount, Balance, BalanceProof, BlockNumber, ChannelId, Deposit, Price, Signature,
 };
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What every channel of a client shares.
 pub(crate) struct Core {
     pub(crate) contract: Contract,
-    pub(crate) key: SecretKey,
+    pub(crate) signer: Signer,
     pub(crate) wallet: Wallet,
+    pub(crate) book: Book,
 }
 
 /// What a transaction did to a channel.
@@ -45,11 +47,11 @@ struct Inner {
 }
 
 impl Channel {
-    pub(crate) fn new(core: Arc<Core>, record: ChannelRecord) -> Self {
+    pub(crate) fn new(core: Arc<Core>, line: Line) -> Self {
         Self(Arc::new(Inner {
-            id: record.channel,
+            id: line.record.channel,
             core,
-            line: Mutex::new(Line::new(record)),
+            line: Mutex::new(line),
             transactions: Mutex::default(),
         }))
     }
@@ -113,26 +115,29 @@ impl Channel {
             .clone()
     }
 
-    /// Signs a balance that is higher by `amount`: the receiver can claim it from now on.
+    /// Signs a balance that is higher by `amount`: the receiver can claim it from now on. The
+    /// signature is in the channel book before it is given out.
     ///
     /// A [`Session`](crate::Session) that pays with this channel signs on its own.
     ///
     /// # Errors
-    /// When the deposit does not cover it, or the channel is closing; nothing was signed.
-    pub fn create_transfer(&self, amount: Amount) -> Result<BalanceProof, ChannelError> {
-        let mut line = self.line();
-        if line.record.state != ChannelState::Open {
-            return Err(ChannelError::NotOpen(self.id()));
-        }
-        let plan = line
-            .plan(Price::new(amount.base_units()), false)
-            .map_err(|shortfall| ChannelError::AboveDeposit {
+    /// When the deposit does not cover it, the channel is closing, or the book cannot be written.
+    pub async fn create_transfer(&self, amount: Amount) -> Result<BalanceProof, ChannelError> {
+        let place = {
+            let mut line = self.line();
+            if line.record.state != ChannelState::Open {
+                return Err(ChannelError::NotOpen(self.id()));
+            }
+            let planned = line.plan(Price::new(amount.base_units()), false);
+            let plan = planned.map_err(|shortfall| ChannelError::AboveDeposit {
                 channel: self.id(),
                 remaining: line.record.remaining(),
                 needed: shortfall.needed,
             })?;
-        let (proof, pending) = line.sign(plan, &self.core().contract.scheme(), &self.core().key);
-        line.served(&pending, None);
+            Place::take(self, &mut line, plan)
+        };
+        let (proof, mut place) = place.sign().await?;
+        place.told(|line, pending| _ = line.served(pending, None));
         Ok(proof)
     }
 
@@ -144,9 +149,12 @@ impl Channel {
         self.require_open()?;
         let core = self.core();
         let receipts = core.contract.top_up(&core.wallet, &self.id(), added).await?;
-        let mut line = self.line();
-        line.record.deposit = line.record.deposit.checked_add(added).unwrap_or(Deposit::MAX);
-        drop(line);
+        let saving = self.update(|line| {
+            let record = &mut line.record;
+            record.deposit = record.deposit.checked_add(added).unwrap_or(Deposit::MAX);
+            record.seen = record.seen.max(mined_in(&receipts));
+        });
+        saving.done().await?;
         self.log(Action::TopUp, receipts.clone());
         Ok(receipts)
     }
@@ -168,7 +176,8 @@ impl Channel {
         self.require_open()?;
         let info = self.info().await?;
         if info.settle_block.is_some() {
-            self.line().record.state = ChannelState::Settling;
+            let saving = self.update(|line| line.record.state = ChannelState::Settling);
+            saving.done().await?;
             return Err(ChannelError::NotOpen(self.id()));
         }
         let balance = balance.max(info.withdrawn);
@@ -177,8 +186,8 @@ impl Channel {
             .contract
             .uncooperative_close(&core.wallet, &self.id(), balance)
             .await?;
-        self.line().record.state = ChannelState::Settling;
-        self.log(Action::UncooperativeClose, Receipts(vec![receipt.clone()]));
+        self.ended(Action::UncooperativeClose, ChannelState::Settling, &receipt)
+            .await?;
         Ok((balance, receipt))
     }
 
@@ -212,13 +221,24 @@ impl Channel {
                 balance,
             });
         }
-        let ours = scheme.sign_balance_proof(&core.key, self.id(), balance).signature;
+        let agreed = StoredProof {
+            balance,
+            signature: *closing_sig,
+        };
+        self.update(|line| line.record.agreed = Some(agreed))
+            .done()
+            .await?;
+        let ours = core
+            .signer
+            .sign_balance_proof(&scheme, self.id(), balance)
+            .await?
+            .signature;
         let receipt = core
             .contract
             .cooperative_close(&core.wallet, &self.id(), balance, &ours, closing_sig)
             .await?;
-        self.line().record.state = ChannelState::Closed;
-        self.log(Action::CooperativeClose, Receipts(vec![receipt.clone()]));
+        self.ended(Action::CooperativeClose, ChannelState::Closed, &receipt)
+            .await?;
         Ok(receipt)
     }
 
@@ -244,8 +264,7 @@ impl Channel {
             });
         }
         let receipt = core.contract.settle(&core.wallet, &channel).await?;
-        self.line().record.state = ChannelState::Closed;
-        self.log(Action::Settle, Receipts(vec![receipt.clone()]));
+        self.ended(Action::Settle, ChannelState::Closed, &receipt).await?;
         Ok(receipt)
     }
 
@@ -287,6 +306,49 @@ impl Channel {
         self.0.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes what is remembered, and has the book written.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Line)) -> Saving {
+        let mut line = self.line();
+        change(&mut line);
+        self.core().book.save(&line.record)
+    }
+
+    /// Takes over what the chain shows at `head`, unless something newer is known; `None` when the
+    /// contract does not know the channel any more.
+    pub(crate) fn observe(&self, info: Option<&ChannelInfo>, head: BlockNumber) {
+        let mut line = self.line();
+        let record = &mut line.record;
+        if head < record.seen {
+            return;
+        }
+        let was = record.clone();
+        record.state = match info {
+            None => ChannelState::Closed,
+            Some(info) if info.settle_block.is_some() => ChannelState::Settling,
+            Some(_) => ChannelState::Open,
+        };
+        record.deposit = info.map_or(record.deposit, |info| info.deposit);
+        if *record != was {
+            record.seen = head;
+            self.core().book.save(record).unawaited();
+        }
+    }
+
+    /// A transaction has ended payments, or the channel itself.
+    async fn ended(
+        &self,
+        action: Action,
+        state: ChannelState,
+        receipt: &Receipt,
+    ) -> Result<(), ChannelError> {
+        self.log(action, Receipts(vec![receipt.clone()]));
+        let saving = self.update(|line| {
+            line.record.state = state;
+            line.record.seen = line.record.seen.max(receipt.block.number);
+        });
+        Ok(saving.done().await?)
+    }
+
     pub(crate) fn log(&self, action: Action, receipts: Receipts) {
         tracing::info!(channel = %self.id(), ?action, gas = receipts.gas_used(), "transaction mined");
         self.0
@@ -302,6 +364,78 @@ impl Channel {
             ChannelState::Settling | ChannelState::Closed => Err(ChannelError::NotOpen(self.id())),
         }
     }
+}
+
+/// A place on a channel's line that is being signed. Dropped before it is signed, it is given back;
+/// afterwards, the payment in it counts as sent and unanswered.
+pub(crate) struct Place {
+    channel: Channel,
+    pending: Option<Pending>,
+    plan: Plan,
+    is_signed: bool,
+}
+
+impl Place {
+    /// Takes a place that was planned under the same lock.
+    pub(crate) fn take(channel: &Channel, line: &mut Line, plan: Plan) -> Self {
+        Self {
+            channel: channel.clone(),
+            pending: Some(line.take(plan)),
+            plan,
+            is_signed: false,
+        }
+    }
+
+    /// Signs the payment in this place, and waits until the signature is in the book.
+    pub(crate) async fn sign(mut self) -> Result<(BalanceProof, Self), ChannelError> {
+        let core = self.channel.core();
+        let scheme = core.contract.scheme();
+        let signing = core
+            .signer
+            .sign_balance_proof(&scheme, self.channel.id(), self.plan.top);
+        let proof = signing.await?;
+        let signed = StoredProof {
+            balance: proof.balance,
+            signature: proof.signature,
+        };
+        let saving = self.channel.update(|line| line.signed(signed));
+        self.is_signed = true;
+        saving.done().await?;
+        Ok((proof, self))
+    }
+
+    /// The same proof was sent before and never answered.
+    pub(crate) fn is_resent(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.resent)
+    }
+
+    /// Tells the outcome, once.
+    pub(crate) fn told(&mut self, outcome: impl FnOnce(&mut Line, &Pending)) {
+        let pending = self.pending.take().expect("its outcome is told once");
+        // What is lost with it, the receiver tells again.
+        self.channel.update(|line| outcome(line, &pending)).unawaited();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.pending.is_none() {
+            return;
+        }
+        match self.is_signed {
+            true => self.told(Line::unanswered),
+            false => self.told(Line::refused),
+        }
+    }
+}
+
+/// The block of the last of these transactions.
+pub(crate) fn mined_in(receipts: &Receipts) -> BlockNumber {
+    receipts
+        .0
+        .last()
+        .map(|receipt| receipt.block.number)
+        .unwrap_or_default()
 }
 
 impl fmt::Debug for Channel {

@@ -1,54 +1,144 @@
 //! A sender on one channel contract, with its key and its channels.
 
-use crate::channel::{Action, Channel, Core};
+use crate::allow::{self, AllowedContract};
+use crate::book::{Book, BookContents, Owner};
+use crate::channel::{Action, Channel, Core, mined_in};
+use crate::claims::Claims;
 use crate::error::ChannelError;
-use crate::line::{ChannelRecord, ChannelState};
+use crate::line::{ChannelRecord, ChannelState, Line};
 use crate::policy::DepositPolicy;
-use microraiden_chain::{ChainError, Contract, Party, Wallet};
-use microraiden_protocol::{
-    Address, Amount, BlockNumber, ChainFacts, ChannelEvent, ChannelId, Deposit, Heads, Phase, SecretKey,
-};
-use std::collections::{BTreeMap, HashMap};
+use microraiden_chain::{Contract, Party, Signer, Wallet, WalletOptions};
+use microraiden_protocol::{Address, Amount, BlockNumber, ChannelId, Deposit};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How many blocks' events are asked for at a time.
 const SCAN_BLOCKS: u64 = 10_000;
+/// So many blocks are looked at again, since they may have been replaced.
+const LOOK_BACK: u64 = 100;
+/// So many blocks after its end, a channel is looked at again for the same reason.
+const ENDED_FOR: u64 = 1_000;
+
+/// How a [`Client`] is opened.
+#[derive(Debug, Clone, Default)]
+pub struct ClientOptions {
+    /// The file of the channel book; it is made if there is none. Without one, everything is
+    /// forgotten with the client: only for tests, and for those who keep
+    /// [`ChannelRecord`]s themselves.
+    pub book: Option<PathBuf>,
+    /// How long to wait for another process that pays with the same book; not at all by default.
+    pub book_wait: Duration,
+    /// Looks for channels from this block on only: on a long chain, the one that holds the
+    /// contract's creation.
+    pub scan_from: BlockNumber,
+    /// How transactions are sent.
+    pub wallet: WalletOptions,
+    /// Contracts that are trusted besides those with this project's code and the known originals.
+    pub allowed: Vec<AllowedContract>,
+}
 
 /// A sender: opens channels and finds those it has; clones share them.
+///
+/// The channel book is free for another process once the last clone, and the last of its channels
+/// and sessions, is dropped.
 #[derive(Clone)]
 pub struct Client {
     core: Arc<Core>,
-    scan_from: BlockNumber,
-    channels: Arc<Mutex<HashMap<ChannelId, Channel>>>,
+    channels: Arc<Mutex<BTreeMap<ChannelId, Channel>>>,
+    scanned_to: Arc<Mutex<BlockNumber>>,
+    claims: Arc<Claims>,
 }
 
 impl Client {
-    /// A sender with this key on this contract. It sends its own transactions: no other program
-    /// may send any with the same key at the same time.
-    pub fn new(contract: Contract, key: SecretKey) -> Self {
-        let wallet = Wallet::new(contract.node().clone(), key.clone());
-        Self::with_wallet(contract, key, wallet)
+    /// Opens the sender's channel book, or makes one, and takes its channels from it.
+    ///
+    /// It sends its own transactions: no other program may send any with the same key at the same time.
+    ///
+    /// # Errors
+    /// When the contract is not one that is trusted, or the book cannot be used.
+    pub async fn open(
+        contract: Contract,
+        signer: impl Into<Signer>,
+        options: ClientOptions,
+    ) -> Result<Self, ChannelError> {
+        allow::check(&contract, &options.allowed)?;
+        let signer = signer.into();
+        let wallet = Wallet::with_options(contract.node().clone(), signer.clone(), options.wallet);
+        let Some(path) = options.book else {
+            return Ok(Self::in_memory(contract, signer, wallet).scan_from(options.scan_from));
+        };
+        let owner = Owner {
+            chain_id: contract.node().chain_id(),
+            contract: contract.address(),
+            sender: signer.address(),
+        };
+        let (wait, scan_from) = (options.book_wait, options.scan_from);
+        let opening = tokio::task::spawn_blocking(move || Book::open(&path, &owner, scan_from, wait));
+        let (book, contents) = opening.await.expect("opening a book does not panic")?;
+        Ok(Self::with_book(contract, signer, wallet, book, contents))
+    }
+
+    /// A sender with this key on this contract, which you vouch for. It remembers its channels as
+    /// long as it lives; [`Self::open`] is for those that must survive it.
+    pub fn new(contract: Contract, signer: impl Into<Signer>) -> Self {
+        let signer = signer.into();
+        let wallet = Wallet::new(contract.node().clone(), signer.clone());
+        Self::in_memory(contract, signer, wallet)
     }
 
     /// As [`Self::new`], with a wallet that others use as well, or with options of its own.
-    pub fn with_wallet(contract: Contract, key: SecretKey, wallet: Wallet) -> Self {
+    pub fn with_wallet(contract: Contract, signer: impl Into<Signer>, wallet: Wallet) -> Self {
+        Self::in_memory(contract, signer.into(), wallet)
+    }
+
+    fn in_memory(contract: Contract, signer: Signer, wallet: Wallet) -> Self {
+        let core = Core {
+            contract,
+            signer,
+            wallet,
+            book: Book::in_memory(),
+        };
         Self {
-            core: Arc::new(Core {
-                contract,
-                key,
-                wallet,
-            }),
-            scan_from: BlockNumber(0),
+            core: Arc::new(core),
             channels: Arc::default(),
+            scanned_to: Arc::default(),
+            claims: Arc::default(),
+        }
+    }
+
+    fn with_book(
+        contract: Contract,
+        signer: Signer,
+        wallet: Wallet,
+        book: Book,
+        contents: BookContents,
+    ) -> Self {
+        let core = Arc::new(Core {
+            contract,
+            signer,
+            wallet,
+            book,
+        });
+        let channels = contents.channels.into_iter().map(|record| {
+            let id = record.channel;
+            (id, Channel::new(core.clone(), Line::resumed(record)))
+        });
+        Self {
+            channels: Arc::new(Mutex::new(channels.collect())),
+            scanned_to: Arc::new(Mutex::new(contents.scanned_to)),
+            claims: Arc::default(),
+            core,
         }
     }
 
     /// Looks for channels from this block on only: on a long chain, the one that holds the
     /// contract's creation.
     #[must_use]
-    pub fn scan_from(mut self, block: BlockNumber) -> Self {
-        self.scan_from = block;
+    pub fn scan_from(self, block: BlockNumber) -> Self {
+        *self.scanned() = BlockNumber(block.0.saturating_sub(1));
         self
     }
 
@@ -62,42 +152,107 @@ impl Client {
         &self.core.contract
     }
 
+    /// The wallet that sends the sender's transactions.
+    pub fn wallet(&self) -> &Wallet {
+        &self.core.wallet
+    }
+
     /// Opens a channel.
     ///
     /// # Errors
-    /// When the tokens or the gas money do not suffice, or the transaction fails.
+    /// When the tokens or the gas money do not suffice, the transaction fails, or the book cannot be
+    /// written. A channel that was opened all the same is found by [`Self::sync`].
     pub async fn open_channel(&self, receiver: Address, deposit: Deposit) -> Result<Channel, ChannelError> {
         let Core { contract, wallet, .. } = &*self.core;
         let (id, receipts) = contract.open_channel(wallet, receiver, deposit).await?;
-        let channel = self.remember(ChannelRecord::found(id, deposit));
-        channel.line().record.synced = true;
+        let channel = self.remember(ChannelRecord::found(id, deposit, mined_in(&receipts)));
+        // Nobody has signed anything on it yet.
+        let saving = channel.update(|line| line.record.synced = true);
+        saving.done().await?;
         channel.log(Action::Open, receipts);
         Ok(channel)
+    }
+
+    /// Brings the channels up to what the chain shows: those that are new here, deposits, closes and
+    /// settlements. Only blocks that were not looked at before are searched for new channels.
+    ///
+    /// The balance of a channel that is new here is unknown: only its receiver can tell.
+    ///
+    /// # Errors
+    /// When the node does not answer, or the book cannot be written.
+    pub async fn sync(&self) -> Result<(), ChannelError> {
+        self.sync_with(|_, _| ()).await
+    }
+
+    /// As [`Self::sync`]; tells after each range the block it has reached, and the last one.
+    ///
+    /// # Errors
+    /// As [`Self::sync`].
+    pub async fn sync_with(&self, progress: impl Fn(BlockNumber, BlockNumber)) -> Result<(), ChannelError> {
+        let contract = self.contract();
+        let head = contract.node().block_number().await?;
+        let mut from = BlockNumber(self.scanned().0.saturating_sub(LOOK_BACK));
+        while from <= head {
+            let to = from.saturating_add(SCAN_BLOCKS - 1).min(head);
+            let party = Party::Sender(self.address());
+            let events = contract.events(party, from, to).await?;
+            let named: BTreeSet<_> = events.iter().map(|event| event.channel).collect();
+            for id in named {
+                if self.channel(&id).is_none()
+                    && let Some(info) = contract.channel_info(&id).await?
+                {
+                    let found = self.remember(ChannelRecord::found(id, info.deposit, BlockNumber(0)));
+                    found.observe(Some(&info), head);
+                }
+            }
+            let reached = to.max(*self.scanned());
+            *self.scanned() = reached;
+            self.core.book.set_scanned_to(reached).done().await?;
+            progress(to, head);
+            from = to.saturating_add(1);
+        }
+        for channel in self.channels() {
+            let record = channel.record();
+            if record.state != ChannelState::Closed || record.seen.saturating_add(ENDED_FOR) > head {
+                let info = contract.channel_info(&channel.id()).await?;
+                channel.observe(info.as_ref(), head);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every channel that is known here, whatever its state; [`Self::sync`] looks for others.
+    pub fn channels(&self) -> Vec<Channel> {
+        self.known().values().cloned().collect()
+    }
+
+    /// A channel that is known here.
+    pub fn channel(&self, id: &ChannelId) -> Option<Channel> {
+        self.known().get(id).cloned()
+    }
+
+    /// Removes a channel from the book, with every signature and what was paid. A channel that is
+    /// not settled is found again by [`Self::sync`]; then only its receiver knows the balance.
+    ///
+    /// # Errors
+    /// When the book cannot be written.
+    pub async fn forget(&self, id: &ChannelId) -> Result<(), ChannelError> {
+        self.known().remove(id);
+        Ok(self.core.book.remove(*id).done().await?)
     }
 
     /// The sender's channels that the chain shows as open, to one receiver or to all; those that
     /// are closing or settled are left out.
     ///
-    /// The balance of one that was not used here yet is unknown: only its receiver can tell.
-    ///
     /// # Errors
-    /// When the node does not answer.
-    pub async fn open_channels(&self, receiver: Option<Address>) -> Result<Vec<Channel>, ChainError> {
-        let contract = self.contract();
-        let head = contract.node().block_number().await?;
-        let heads = Heads {
-            confirmed: head,
-            last_final: head,
-        };
-        let mut open = Vec::new();
-        for (id, events) in self.events(head).await? {
-            let facts = ChainFacts::from_events(&events, heads, contract.challenge_period());
-            if facts.phase == Phase::Open && receiver.is_none_or(|receiver| receiver == id.receiver) {
-                open.push(self.remember(ChannelRecord::found(id, facts.deposit)));
-            }
-        }
-        // The node may not have seen yet what was closed here.
-        open.retain(|channel| channel.state() == ChannelState::Open);
+    /// As [`Self::sync`].
+    pub async fn open_channels(&self, receiver: Option<Address>) -> Result<Vec<Channel>, ChannelError> {
+        self.sync().await?;
+        let mut open = self.channels();
+        open.retain(|channel| {
+            channel.state() == ChannelState::Open
+                && receiver.is_none_or(|receiver| receiver == channel.receiver())
+        });
         Ok(open)
     }
 
@@ -146,32 +301,26 @@ impl Client {
         self.open_channel(receiver, deposit).await
     }
 
-    /// Every event of the sender's channels up to the head, by channel, in the order of the chain.
-    async fn events(&self, head: BlockNumber) -> Result<BTreeMap<ChannelId, Vec<ChannelEvent>>, ChainError> {
-        let mut events: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        let mut from = self.scan_from;
-        while from <= head {
-            let to = from.saturating_add(SCAN_BLOCKS - 1).min(head);
-            let party = Party::Sender(self.address());
-            for event in self.contract().events(party, from, to).await? {
-                events.entry(event.channel).or_default().push(event);
-            }
-            from = to.saturating_add(1);
-        }
-        Ok(events)
+    pub(crate) fn claims(&self) -> &Arc<Claims> {
+        &self.claims
     }
 
-    /// The channel's handle, with what is known of it here already; deposits only grow.
+    /// The channel's handle, with what is known of it here already.
     fn remember(&self, record: ChannelRecord) -> Channel {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let deposit = record.deposit;
+        let mut channels = self.known();
         let channel = channels
             .entry(record.channel)
-            .or_insert_with(|| Channel::new(self.core.clone(), record));
-        let mut line = channel.line();
-        line.record.deposit = line.record.deposit.max(deposit);
-        drop(line);
+            .or_insert_with(|| Channel::new(self.core.clone(), Line::new(record)));
         channel.clone()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<ChannelId, Channel>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last block whose events have been looked at.
+    fn scanned(&self) -> MutexGuard<'_, BlockNumber> {
+        self.scanned_to.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

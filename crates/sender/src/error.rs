@@ -1,7 +1,8 @@
 //! Why a channel could not be opened, used or closed.
 
-use microraiden_chain::{ChainError, TransactionError};
-use microraiden_protocol::{Amount, Balance, BlockNumber, ChannelId, Deposit};
+use crate::book::BookError;
+use microraiden_chain::{ChainError, SignerError, TransactionError};
+use microraiden_protocol::{Address, Amount, B256, Balance, BlockNumber, ChannelId, Deposit};
 
 /// Why an action on a channel failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,25 @@ pub enum ChannelError {
         /// The balance that it should have signed.
         balance: Balance,
     },
+    /// The contract is not one that is trusted with deposits.
+    #[error(
+        "contract {contract} on chain {chain_id} has code that is not known (hash {code_hash}): \
+         whoever wrote it could keep every deposit; allow this hash if you trust it"
+    )]
+    UnknownContract {
+        /// The contract.
+        contract: Address,
+        /// Its chain.
+        chain_id: u64,
+        /// The Keccak-256 hash of its code.
+        code_hash: B256,
+    },
+    /// The signer did not sign.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The channel book cannot be used; nothing was paid.
+    #[error(transparent)]
+    Book(#[from] BookError),
     /// A transaction failed.
     #[error(transparent)]
     Transaction(#[from] TransactionError),

@@ -9,10 +9,10 @@
 
 use microraiden_http::Receipt;
 use microraiden_protocol::ledger::{Standing, StoredProof};
-use microraiden_protocol::{
-    Amount, Balance, BalanceProof, ChannelId, Deposit, Price, ProofScheme, SecretKey,
-};
+use microraiden_protocol::{Amount, Balance, BlockNumber, ChannelId, Deposit, Price};
 use std::collections::BTreeMap;
+use std::fmt;
+use url::Url;
 
 /// Where the channel is in its life, as far as the sender caused or saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,16 @@ pub enum ChannelState {
     Settling,
     /// Settled on chain.
     Closed,
+}
+
+impl fmt::Display for ChannelState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Settling => "settling",
+            Self::Closed => "closed",
+        })
+    }
 }
 
 /// Everything that the sender must remember of one channel.
@@ -48,11 +58,17 @@ pub struct ChannelRecord {
     pub unanswered: BTreeMap<Balance, Amount>,
     /// Whether the receiver's balance is known; not for a channel that was only found on chain.
     pub synced: bool,
+    /// The block at which deposit and state were last seen on chain.
+    pub seen: BlockNumber,
+    /// The receiver's signature for a close: it has promised to take this balance.
+    pub agreed: Option<StoredProof>,
+    /// The origin of the server that is paid with it, as a URL.
+    pub server: Option<Url>,
 }
 
 impl ChannelRecord {
-    /// A channel as the chain shows it.
-    pub fn found(channel: ChannelId, deposit: Deposit) -> Self {
+    /// A channel as the chain shows it at a block.
+    pub fn found(channel: ChannelId, deposit: Deposit, seen: BlockNumber) -> Self {
         Self {
             channel,
             deposit,
@@ -64,6 +80,9 @@ impl ChannelRecord {
             served: Balance::ZERO,
             unanswered: BTreeMap::new(),
             synced: false,
+            seen,
+            agreed: None,
+            server: None,
         }
     }
 
@@ -165,21 +184,9 @@ impl Line {
         })
     }
 
-    /// Signs a payment; it counts as unanswered until its outcome is told.
-    pub(crate) fn sign(
-        &mut self,
-        plan: Plan,
-        scheme: &ProofScheme,
-        key: &SecretKey,
-    ) -> (BalanceProof, Pending) {
+    /// Takes a payment's place on the line. It counts as unanswered until its outcome is told.
+    pub(crate) fn take(&mut self, plan: Plan) -> Pending {
         let record = &mut self.record;
-        let proof = scheme.sign_balance_proof(key, record.channel, plan.top);
-        if plan.top > record.signed_balance() {
-            record.signed = Some(StoredProof {
-                balance: plan.top,
-                signature: proof.signature,
-            });
-        }
         record.position = plan.top;
         let used_credit = plan.pays.checked_sub(plan.raise).unwrap_or_default();
         record.credit = record.credit.checked_sub(used_credit).unwrap_or_default();
@@ -192,7 +199,14 @@ impl Line {
         };
         self.in_flight += 1;
         self.numbers += 1;
-        (proof, pending)
+        pending
+    }
+
+    /// The payment in this place is signed: from now on it can be claimed.
+    pub(crate) fn signed(&mut self, proof: StoredProof) {
+        if proof.balance > self.record.signed_balance() {
+            self.record.signed = Some(proof);
+        }
     }
 
     /// The receiver took the payment, and says in its receipt what it charged; gives what counts.
@@ -269,6 +283,14 @@ impl Line {
         self.in_flight == 0
     }
 
+    /// Takes over what is known from before a restart: of a payment that was on its way then,
+    /// nobody here can tell what became of it.
+    pub(crate) fn resumed(record: ChannelRecord) -> Self {
+        let mut line = Self::new(record);
+        line.record.synced &= line.record.unanswered.is_empty();
+        line
+    }
+
     fn answered(&mut self, top: Balance) {
         self.in_flight -= 1;
         self.record.unanswered.remove(&top);
@@ -288,7 +310,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use microraiden_protocol::Address;
+    use microraiden_protocol::{Address, ProofScheme, SecretKey};
 
     struct Table {
         line: Line,
@@ -306,7 +328,7 @@ mod tests {
             };
             let contract = Address::repeat_byte(0xcc);
             Self {
-                line: Line::new(ChannelRecord::found(channel, deposit.into())),
+                line: Line::new(ChannelRecord::found(channel, deposit.into(), BlockNumber(1))),
                 key,
                 scheme: ProofScheme::DraftTypedData { contract },
             }
@@ -314,7 +336,18 @@ mod tests {
 
         fn pay(&mut self, price: u64) -> Pending {
             let plan = self.line.plan(price.into(), true).unwrap();
-            self.line.sign(plan, &self.scheme, &self.key).1
+            self.take(plan)
+        }
+
+        fn take(&mut self, plan: Plan) -> Pending {
+            let pending = self.line.take(plan);
+            let channel = self.line.record.channel;
+            let proof = self.scheme.sign_balance_proof(&self.key, channel, plan.top);
+            self.line.signed(StoredProof {
+                balance: plan.top,
+                signature: proof.signature,
+            });
+            pending
         }
 
         fn receipt(&self, cost: u64, credit: u64) -> Receipt {
@@ -393,7 +426,7 @@ mod tests {
         assert_eq!(table.line.record.owed(), 5.into());
         let plan = table.line.plan(5.into(), true).unwrap();
         assert_eq!((plan.top, plan.exposure), (5.into(), Amount::ZERO));
-        let (_, again) = table.line.sign(plan, &table.scheme, &table.key);
+        let again = table.take(plan);
         assert!(again.resent);
         assert_eq!(table.line.lost(&again), 5.into());
         table.check(5, 5, 5, 0);

@@ -45,6 +45,9 @@ pub enum Denial {
         /// Its words, cut short.
         message: String,
     },
+    /// It was not asked: our own signer did not sign.
+    #[error("the server was not asked, since the signer of this sender failed")]
+    Unsigned,
     /// What it gave is not the receiver's signature for this close.
     #[error("the server's closing signature is not the receiver's for this close")]
     Signature,
@@ -142,7 +145,8 @@ impl Session {
     ) -> Result<Signature, Denial> {
         let core = channel.core();
         let scheme = core.contract.scheme();
-        let proof = scheme.sign_balance_proof(&core.key, channel.id(), balance);
+        let signing = core.signer.sign_balance_proof(&scheme, channel.id(), balance);
+        let proof = signing.await.map_err(|_| Denial::Unsigned)?;
         let request = CloseRequest {
             balance,
             balance_signature: Some(proof.signature.to_string()),

@@ -22,6 +22,7 @@ pub use config::SessionConfig;
 pub use error::{Failure, SessionError};
 
 use crate::channel::Channel;
+use crate::claims::Claimant;
 use crate::client::Client;
 use bytes::Bytes;
 use exchange::Call;
@@ -32,7 +33,7 @@ use payment::Budget;
 use purchase::Purchase;
 use reqwest::{IntoUrl, Response};
 use server::Server;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
@@ -45,8 +46,7 @@ pub struct Session {
     budget: Budget,
     /// By origin, written as a URL.
     servers: Mutex<BTreeMap<Url, Arc<Server>>>,
-    /// The channels taken for servers, ever; locked while one is chosen, opened or topped up.
-    claimed: tokio::sync::Mutex<HashSet<ChannelId>>,
+    claimant: Claimant,
 }
 
 /// An answer, and what was paid for it.
@@ -91,11 +91,11 @@ impl Session {
             .map_err(SessionError::Setup)?;
         Ok(Self {
             budget: Budget::new(config.budget),
+            claimant: Claimant::new(client.claims()),
             client,
             config,
             http,
             servers: Mutex::default(),
-            claimed: tokio::sync::Mutex::default(),
         })
     }
 
@@ -183,7 +183,9 @@ impl Session {
         let origin = url.origin().ascii_serialization();
         let origin = Url::parse(&origin).map_err(|_| SessionError::Url)?;
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = servers.entry(origin).or_insert_with(|| Arc::new(Server::new()));
+        let server = servers
+            .entry(origin)
+            .or_insert_with_key(|origin| Arc::new(Server::new(origin.clone())));
         Ok(server.clone())
     }
 

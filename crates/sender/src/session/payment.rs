@@ -2,8 +2,9 @@
 
 use super::error::SessionError;
 use super::purchase::Learned;
-use crate::channel::Channel;
-use crate::line::{ChannelState, Pending, Shortfall};
+use crate::channel::{Channel, Place};
+use crate::error::ChannelError;
+use crate::line::{ChannelState, Plan, Shortfall};
 use microraiden_http::Receipt;
 use microraiden_protocol::ledger::Standing;
 use microraiden_protocol::{Amount, BalanceProof, Price};
@@ -68,13 +69,13 @@ pub(super) enum Unsigned {
     Closing,
     /// The budget does not allow it.
     Budget(SessionError),
+    /// The signer or the channel book failed.
+    Failed(ChannelError),
 }
 
 /// A signed payment. Dropped without an outcome, it counts as sent and unanswered.
-#[derive(Debug)]
 pub(super) struct Payment {
-    channel: Channel,
-    pending: Option<Pending>,
+    place: Place,
     pub(super) proof: BalanceProof,
     /// What it pays.
     pub(super) pays: Amount,
@@ -85,8 +86,22 @@ pub(super) struct Payment {
 }
 
 impl Payment {
-    /// Signs the next payment of a channel.
-    pub(super) fn sign(channel: &Channel, terms: &Terms<'_>) -> Result<Self, Unsigned> {
+    /// Signs the next payment of a channel, and has it written down.
+    pub(super) async fn sign(channel: &Channel, terms: &Terms<'_>) -> Result<Self, Unsigned> {
+        let (plan, place) = Self::plan(channel, terms)?;
+        let resent = place.is_resent();
+        let (proof, place) = place.sign().await.map_err(Unsigned::Failed)?;
+        Ok(Self {
+            place,
+            proof,
+            pays: plan.pays,
+            exposure: plan.exposure,
+            resent,
+        })
+    }
+
+    /// Takes a place for the payment, within the limits.
+    fn plan(channel: &Channel, terms: &Terms<'_>) -> Result<(Plan, Place), Unsigned> {
         let mut line = channel.line();
         if line.record.state != ChannelState::Open {
             return Err(Unsigned::Closing);
@@ -98,55 +113,42 @@ impl Payment {
             return Err(Unsigned::Allowance);
         }
         terms.budget.take(plan.exposure).map_err(Unsigned::Budget)?;
-        let core = channel.core();
-        let (proof, pending) = line.sign(plan, &core.contract.scheme(), &core.key);
-        Ok(Self {
-            channel: channel.clone(),
-            proof,
-            pays: plan.pays,
-            exposure: plan.exposure,
-            resent: pending.resent,
-            pending: Some(pending),
-        })
+        Ok((plan, Place::take(channel, &mut line, plan)))
     }
 
     /// It was accepted; gives what it cost.
     pub(super) fn served(mut self, receipt: Option<&Receipt>) -> Amount {
-        let pending = self.pending.take().expect("its outcome is told once");
-        self.channel.line().served(&pending, receipt)
+        let mut cost = Amount::ZERO;
+        self.place
+            .told(|line, pending| cost = line.served(pending, receipt));
+        cost
     }
 
     /// It was refused, and the receiver has proved what it knows.
     pub(super) fn refused(mut self, standing: Option<Standing>) -> Learned {
-        let pending = self.pending.take().expect("its outcome is told once");
-        let mut line = self.channel.line();
-        line.refused(&pending);
-        if let Some(standing) = standing {
-            line.adopt(&standing);
-        }
-        if line.is_quiet() {
-            Learned::Enough
-        } else {
-            Learned::OthersInFlight
+        let mut is_quiet = false;
+        self.place.told(|line, pending| {
+            line.refused(pending);
+            if let Some(standing) = standing {
+                line.adopt(&standing);
+            }
+            is_quiet = line.is_quiet();
+        });
+        match is_quiet {
+            true => Learned::Enough,
+            false => Learned::OthersInFlight,
         }
     }
 
     /// It was accepted, and the answer is lost; gives what it cost.
     pub(super) fn lost(mut self, standing: Option<Standing>) -> Amount {
-        let pending = self.pending.take().expect("its outcome is told once");
-        let mut line = self.channel.line();
-        let pays = line.lost(&pending);
-        if let Some(standing) = standing {
-            line.adopt(&standing);
-        }
-        pays
-    }
-}
-
-impl Drop for Payment {
-    fn drop(&mut self) {
-        if let Some(pending) = self.pending.take() {
-            self.channel.line().unanswered(&pending);
-        }
+        let mut cost = Amount::ZERO;
+        self.place.told(|line, pending| {
+            cost = line.lost(pending);
+            if let Some(standing) = standing {
+                line.adopt(&standing);
+            }
+        });
+        cost
     }
 }

@@ -115,7 +115,7 @@ impl<'a> Purchase<'a> {
                 allowance,
                 budget: &session.budget,
             };
-            match Payment::sign(channel, &terms) {
+            match Payment::sign(channel, &terms).await {
                 Ok(payment) => {
                     self.signed = self.signed.checked_add(payment.exposure).unwrap_or(Amount::MAX);
                     return Ok(payment);
@@ -131,6 +131,7 @@ impl<'a> Purchase<'a> {
                 }
                 Err(Unsigned::Closing) => return Err(ChannelError::NotOpen(channel.id()).into()),
                 Err(Unsigned::Budget(error)) => return Err(error),
+                Err(Unsigned::Failed(error)) => return Err(error.into()),
             }
         }
     }
@@ -265,7 +266,7 @@ impl Session {
             return Ok(channel.clone());
         }
         // One at a time: the channel of one server is not used for another.
-        let mut claimed = self.claimed.lock().await;
+        let _turn = self.claimant.claims().turn.lock().await;
         let receiver = {
             let known = server.known();
             if let Some(channel) = &known.channel {
@@ -280,10 +281,14 @@ impl Session {
         let channel = self
             .client
             .suitable(receiver, needed, &self.config.deposits, |id| {
-                !claimed.contains(id)
+                self.claimant.is_free(id)
             })
             .await?;
-        claimed.insert(channel.id());
+        self.claimant.take(channel.id());
+        let origin = server.origin.clone();
+        channel
+            .update(|line| line.record.server = Some(origin))
+            .unawaited();
         let mut known = server.known();
         known.channel = Some(channel.clone());
         known.accepted = false;
@@ -299,7 +304,10 @@ impl Session {
     ) -> Result<Asked, SessionError> {
         let core = channel.core();
         let scheme = core.contract.scheme();
-        let nothing = scheme.sign_balance_proof(&core.key, channel.id(), Balance::ZERO);
+        let signing = core
+            .signer
+            .sign_balance_proof(&scheme, channel.id(), Balance::ZERO);
+        let nothing = signing.await.map_err(ChannelError::from)?;
         let states = server.known().states_payments.then_some(Amount::ZERO);
         let headers = payment_headers(self.contract(), &nothing, states);
         let presented = self.present(call, channel.id(), Amount::ZERO, &headers).await?;
@@ -314,13 +322,13 @@ impl Session {
         let standing = channel.proven(&challenge).ok_or_else(|| SessionError::Unproven {
             reason: reason(&challenge),
         })?;
-        channel.line().adopt(&standing);
+        channel.update(|line| line.adopt(&standing)).unawaited();
         Ok(Asked::Told)
     }
 
     /// Makes room for a payment that raises the balance by `needed`.
     async fn top_up(&self, server: &Server, channel: &Channel, needed: Amount) -> Result<(), SessionError> {
-        let _one_at_a_time = self.claimed.lock().await;
+        let _one_at_a_time = self.claimant.claims().turn.lock().await;
         let (deposit, remaining) = (channel.deposit(), channel.remaining());
         if remaining >= needed {
             return Ok(());

@@ -17,6 +17,7 @@ const PRICES: usize = 1024;
 /// One origin: scheme, host and port.
 #[derive(Debug)]
 pub(super) struct Server {
+    pub(super) origin: Url,
     slots: Semaphore,
     known: Mutex<Known>,
 }
@@ -40,9 +41,10 @@ pub(super) struct Known {
 }
 
 impl Server {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(origin: Url) -> Self {
         let slots = usize::try_from(IN_FLIGHT).expect("a small number");
         Self {
+            origin,
             slots: Semaphore::new(slots),
             known: Mutex::default(),
         }

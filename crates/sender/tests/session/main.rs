@@ -1,6 +1,7 @@
 //! A session against servers on a real connection, with channels on a real chain: an honest
 //! receiver whose answers get lost, and servers that lie.
 
+mod book;
 mod honest;
 mod liars;
 mod receiver;

@@ -6,7 +6,7 @@ use microraiden_chain::{Contract, Node, Wallet, token};
 use microraiden_devchain::{Config, DevChain};
 use microraiden_http::Seller;
 use microraiden_protocol::{Address, Amount, SecretKey};
-use microraiden_sender::{Client, Session, SessionConfig};
+use microraiden_sender::{ChannelError, Client, ClientOptions, Session, SessionConfig};
 use std::time::Duration;
 
 /// What a request costs, unless a test says otherwise.
@@ -52,6 +52,11 @@ impl Stage {
     /// The same sender after a restart: it remembers nothing.
     pub(crate) fn restarted_client(&self) -> Client {
         Client::new(self.contract.clone(), key(&self.chain, 1))
+    }
+
+    /// The sender, opened with its book.
+    pub(crate) async fn open_client(&self, options: ClientOptions) -> Result<Client, ChannelError> {
+        Client::open(self.contract.clone(), key(&self.chain, 1), options).await
     }
 
     pub(crate) fn seller(&self) -> Seller {
