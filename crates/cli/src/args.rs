@@ -2,6 +2,7 @@
 
 use crate::claims::ClaimArgs;
 use crate::operate::args::{CloseAllArgs, ResumeArgs, WithdrawArgs};
+use crate::pay_proxy::args::PayProxyArgs;
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use microraiden_chain::NodeOptions;
@@ -24,6 +25,7 @@ Examples:
   microraiden devchain                  run a development chain on port 8545
   microraiden deploy --private-key F    deploy a token and a channel contract
   microraiden get URL --private-key F   pay for a request
+  microraiden pay-proxy --help          let a program that cannot pay use paid servers
   microraiden bench                     measure how many paid requests this machine serves
 
 Exit status: 0 when it worked, 1 when it did not, 2 when the command line is wrong.
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     ResumeSelling(ResumeArgs),
     /// Request a URL and pay for it
     Get(GetArgs),
+    /// Pay for programs that cannot pay themselves: a proxy that answers 402 for them, within limits
+    PayProxy(PayProxyArgs),
     /// Measure how many requests are served, paid and unpaid, and how long they take
     Bench(BenchArgs),
     /// Hash an operator's password for `proxy`
@@ -82,7 +86,7 @@ impl Command {
     /// What is logged unless the environment says otherwise.
     pub(crate) const fn default_log(&self) -> &'static str {
         match self {
-            Self::Proxy(_) | Self::Devchain(_) => "info",
+            Self::Proxy(_) | Self::PayProxy(_) | Self::Devchain(_) => "info",
             Self::CloseAll(_) | Self::Withdraw(_) => "warn",
             Self::Demo(_)
             | Self::Deploy(_)
@@ -535,7 +539,7 @@ pub(crate) struct BenchArgs {
 }
 
 /// An address to listen on; of this machine alone where only a port is given.
-fn local_address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn local_address(text: &str) -> Result<SocketAddr, String> {
     match text.parse() {
         Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         Err(_) => text

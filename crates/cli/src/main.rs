@@ -11,6 +11,7 @@ mod get;
 mod hash_password;
 mod keys;
 mod operate;
+mod pay_proxy;
 mod proxy;
 mod state;
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
             Command::Restore(args) => state::run_restore(&args),
             Command::State(args) => state::run_state(&args),
             Command::Get(args) => get::run(args).await,
+            Command::PayProxy(args) => pay_proxy::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::CloseAll(args) => operate::close_all(args).await,
             Command::Withdraw(args) => operate::withdraw(args).await,

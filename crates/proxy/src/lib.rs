@@ -26,4 +26,4 @@ pub use cors::{Cors, NotAnOrigin, Origin};
 pub use microraiden_paywall::rest;
 pub use run::{RunError, run, run_monitored};
 pub use server::{GRACE, Limits, Server};
-pub use upstream::Upstream;
+pub use upstream::{Upstream, remove_hop_by_hop};
