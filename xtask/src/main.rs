@@ -7,6 +7,7 @@
 //!
 //! Invariant: what this crate depends on stays small, since everyone waits for it first.
 
+mod debian;
 mod dependencies;
 mod failure;
 mod features;

@@ -1,19 +1,20 @@
-//! The Python environment of the tests: what holds the REST interface against its document.
+//! The Python environment of the tests: what holds the REST interface against its document, and a client that `pay-proxy` pays for.
 
 use std::path::Path;
 
+use crate::debian;
 use crate::failure::{Failure, read, write};
 use crate::program::Program;
 
 /// What is pinned.
 const REQUIREMENTS: &str = "tests/requirements.txt";
 /// Where it is installed; the tests look there.
-const PLACE: &str = "target/schemathesis";
+const PLACE: &str = "target/python";
 /// What was installed, when it is whole.
-const INSTALLED: &str = "target/schemathesis/requirements.txt";
+const INSTALLED: &str = "target/python/requirements.txt";
 
-const NO_PYTHON: &str = "Python 3.10 or newer with its venv module is needed to test the REST interface: \
-     install it (on Debian: `apt-get install python3-venv`)";
+const NO_PYTHON: &str = "Python 3.10 or newer with its venv module is needed to test the REST interface and \
+     pay-proxy: install it (on Debian: `apt-get install python3-venv`)";
 
 /// Whether what is pinned is what is installed.
 pub(crate) fn is_installed(root: &Path) -> Result<bool, Failure> {
@@ -23,7 +24,7 @@ pub(crate) fn is_installed(root: &Path) -> Result<bool, Failure> {
 
 /// What installs it from nothing, in order; [`finish`] notes that it is whole.
 pub(crate) fn installation(root: &Path) -> Result<[Program; 2], Failure> {
-    let ready = has_venv(root) || install_venv(root) && has_venv(root);
+    let ready = has_venv(root) || debian::install(root, "python3-venv") && has_venv(root);
     if !ready {
         return Err(Failure::Missing(NO_PYTHON));
     }
@@ -49,16 +50,6 @@ fn has_venv(root: &Path) -> bool {
     Program::new("python3", ["-c", "import venv, ensurepip"]).succeeds(root)
 }
 
-/// Installs it on Debian, where we may.
-fn install_venv(root: &Path) -> bool {
-    let user = Program::new("id", ["-u"]).output(root);
-    user.is_ok_and(|user| user.trim() == "0")
-        && Program::new("apt-get", ["--version"]).succeeds(root)
-        && Program::new("apt-get", ["install", "-y", "python3-venv"])
-            .run(root)
-            .is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,7 +58,9 @@ mod tests {
     fn every_package_is_pinned() {
         let pinned = read(&crate::root().join(REQUIREMENTS)).expect("it is committed");
         let packages: Vec<&str> = pinned.lines().filter(|line| !line.starts_with('#')).collect();
-        assert!(packages.iter().any(|line| line.starts_with("schemathesis==")));
+        for needed in ["schemathesis==", "openai=="] {
+            assert!(packages.iter().any(|line| line.starts_with(needed)), "{needed}");
+        }
         assert!(packages.iter().all(|line| line.contains("==")), "{packages:?}");
     }
 

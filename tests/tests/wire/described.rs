@@ -13,7 +13,7 @@ const EXAMPLES: &str = "25";
 /// Where `cargo xtask test` installs it.
 fn schemathesis() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = root.join("target/schemathesis/bin/schemathesis");
+    let program = root.join("target/python/bin/schemathesis");
     assert!(
         program.exists(),
         "no schemathesis at {}; `cargo xtask test` installs it",

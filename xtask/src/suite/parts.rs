@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Part, Run};
 use crate::failure::Failure;
 use crate::program::Program;
-use crate::{dependencies, features, layering, npm, python};
+use crate::{debian, dependencies, features, layering, npm, python};
 
 /// All parts, in order: cheap findings first.
 pub(super) const PARTS: &[Part] = &[
@@ -33,6 +33,7 @@ pub(super) const PARTS: &[Part] = &[
 
 const NO_NODE: &str = "Node.js with npm is needed for the contracts and for the independent node of the tests: \
      install Node.js 20 or newer (on Debian: `apt-get install nodejs npm`)";
+const NO_CURL: &str = "curl is needed to test pay-proxy: install it (on Debian: `apt-get install curl`)";
 const NO_LINTS: &str = "rustfmt and clippy are needed: `rustup component add rustfmt clippy`";
 
 fn install(run: &mut Run<'_>) -> Result<(), Failure> {
@@ -50,8 +51,13 @@ fn install(run: &mut Run<'_>) -> Result<(), Failure> {
     if !has_lints && run.run(&rustup).is_err() {
         return Err(Failure::Missing(NO_LINTS));
     }
+    let has_curl = || Program::new("curl", ["--version"]).succeeds(root);
+    let curl_is_there = has_curl() || debian::install(root, "curl") && has_curl();
+    if !curl_is_there {
+        return Err(Failure::Missing(NO_CURL));
+    }
     if python::is_installed(root)? {
-        println!("target/schemathesis is what tests/requirements.txt asks for");
+        println!("target/python is what tests/requirements.txt asks for");
     } else {
         for program in python::installation(root)? {
             run.run(&program)?;

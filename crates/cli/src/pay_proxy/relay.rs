@@ -217,7 +217,11 @@ async fn carry_through(
 
 /// A request that has been here before would come again and again.
 fn refuse_own_requests(headers: &HeaderMap) -> Result<(), Refusal> {
-    if !headers.get_all(VIA).iter().any(|via| via == OURS) {
+    let ours = |via: &HeaderValue| {
+        let via = via.to_str().unwrap_or_default();
+        via.split(',').any(|step| step.trim() == OURS)
+    };
+    if !headers.get_all(VIA).iter().any(ours) {
         return Ok(());
     }
     Err(Refusal::new(

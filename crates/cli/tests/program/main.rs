@@ -11,6 +11,7 @@ mod kill;
 mod monitor;
 mod operate;
 mod operator;
+mod pay_proxy;
 mod place;
 mod process;
 mod relay;

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Waits until the receiver has so many tokens.
-async fn until_earned(place: &Place, base_units: u64) {
+pub(crate) async fn until_earned(place: &Place, base_units: u64) {
     let deployment = place.deployment();
     let address = deployment["contract"]["address"].as_str().unwrap();
     let node = place.wallet().await.node().clone();

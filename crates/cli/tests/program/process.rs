@@ -17,8 +17,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 impl Program {
     /// Starts the program; its standard output and error are read as lines, in no fixed order.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_microraiden"))
-            .args(arguments)
+        Self::start_command(Command::new(env!("CARGO_BIN_EXE_microraiden")).args(arguments))
+    }
+
+    /// Starts another program in the same way.
+    pub(crate) fn start_command(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
