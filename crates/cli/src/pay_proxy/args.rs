@@ -41,7 +41,8 @@ pub(crate) struct PayProxyArgs {
     /// Never sign away more to one host until this program ends, lost answers included
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) budget: String,
-    /// Never deposit more in a channel. Without it a channel holds what was paid, and at most ten times the price besides
+    /// Never let a channel hold more. Without it one is opened for a hundred requests, as far as the budget pays them, and
+    /// topped up for half as many
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) max_deposit: Option<String>,
     /// The port to listen on, 0 for any free one; or an address with a port

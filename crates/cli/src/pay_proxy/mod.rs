@@ -19,7 +19,7 @@ use door::Mode;
 use hosts::{Hosts, Limits};
 use http_body_util::combinators::UnsyncBoxBody;
 use microraiden_chain::{Contract, Node};
-use microraiden_protocol::{Deposit, Price};
+use microraiden_protocol::{Amount, Deposit, Price};
 use microraiden_sender::{Client, Closing, DepositPolicy, SessionConfig};
 use relay::Relay;
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ type Body = UnsyncBoxBody<Bytes, reqwest::Error>;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many requests a channel is opened for, at most; a top-up is for half as many.
+const DEPOSITED_REQUESTS: u32 = 100;
 
 /// Serves until interrupted.
 pub(crate) async fn run(args: PayProxyArgs) -> Result<(), Failure> {
@@ -118,7 +120,7 @@ fn limits(args: &PayProxyArgs, client: &Client) -> Result<(Limits, SessionConfig
             "--budget is for all requests to a host together, so it cannot be less than --max-price".into(),
         );
     }
-    let mut deposits = DepositPolicy::default();
+    let mut deposits = deposits(max_price, budget);
     if let Some(text) = &args.max_deposit {
         deposits.max_deposit = Deposit::new(read(text)?.base_units());
     }
@@ -134,6 +136,18 @@ fn limits(args: &PayProxyArgs, client: &Client) -> Result<(Limits, SessionConfig
         token,
     };
     Ok((limits, config))
+}
+
+/// Deposits for so many requests that few wait for the chain, and for no more than the budget can pay.
+fn deposits(max_price: Amount, budget: Amount) -> DepositPolicy {
+    let affordable = budget.base_units().checked_div(max_price.base_units());
+    let requests = affordable.and_then(|requests| u32::try_from(requests).ok());
+    let requests = requests.unwrap_or(u32::MAX).clamp(1, DEPOSITED_REQUESTS);
+    DepositPolicy {
+        initial_factor: requests,
+        top_up_factor: Some(requests.div_ceil(2)),
+        ..DepositPolicy::default()
+    }
 }
 
 /// The address and the limits for a program; amounts in base units.
@@ -223,4 +237,25 @@ async fn close(relay: &Relay) -> Result<(), Failure> {
         }
     }
     failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_opened_for_a_hundred_requests_or_what_the_budget_pays() {
+        for (max_price, budget, requests, added) in [
+            (5, 1000, 100, 50),
+            (5, 14, 2, 1),
+            (5, 25, 5, 3),
+            (5, 5, 1, 1),
+            (1, u64::MAX, 100, 50),
+            (0, 0, 100, 50),
+        ] {
+            let policy = deposits(max_price.into(), budget.into());
+            assert_eq!(policy.initial_factor, requests, "{max_price} {budget}");
+            assert_eq!(policy.top_up_factor, Some(added), "{max_price} {budget}");
+        }
+    }
 }

@@ -21,9 +21,9 @@ use tokio::time::timeout;
 use url::Url;
 
 /// How many requests are worked on at a time, bodies in memory; others wait.
-const IN_FLIGHT: usize = 128;
-/// How long the next piece of a request's body may take.
-const BODY_STALL: Duration = Duration::from_secs(30);
+const IN_FLIGHT: usize = 64;
+/// How long the body of a request may take.
+const BODY_TIME: Duration = Duration::from_secs(120);
 /// How long the rest of a body is read that is refused: who is cut off while sending may never see the answer.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a request is carried on whose client has gone.
@@ -249,46 +249,53 @@ fn prepare(parts: &mut Parts) {
 
 /// The whole body, since the request may have to be repeated.
 async fn read_body(headers: &HeaderMap, mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let mib = most >> 20;
-        let message = format!(
-            "a request's body has at most {mib} MiB here; start microraiden pay-proxy with a larger --max-body"
-        );
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
-    };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > most && headers.contains_key(EXPECT) {
-        // It waits for our word before it sends.
-        return Err(too_large());
+    if announced <= most
+        && let Some(whole) = collect(&mut body, most).await?
+    {
+        return Ok(whole);
     }
-    let mut whole = Vec::with_capacity(if announced > most { 0 } else { announced });
-    while let Some(frame) = timeout(BODY_STALL, body.frame()).await.map_err(|_| {
-        Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_stalled",
-            "the request's body did not come",
-        )
-    })? {
-        let frame = frame.map_err(|_| {
-            Refusal::new(
-                StatusCode::BAD_REQUEST,
-                "body_broken",
-                "the request's body broke off",
-            )
-        })?;
-        let Some(data) = frame.data_ref() else {
-            continue;
-        };
-        if announced > most || whole.len() + data.len() > most {
-            drop(whole);
-            let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-            // Whether it came to its end or not, the answer is the same.
-            let _ = timeout(LINGER, rest).await;
-            return Err(too_large());
+    let waits_for_our_word = announced > most && headers.contains_key(EXPECT);
+    if !waits_for_our_word {
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        // Whether it came to its end or not, the answer is the same.
+        let _ = timeout(LINGER, rest).await;
+    }
+    let message = format!(
+        "a request's body has at most {} MiB here; start microraiden pay-proxy with a larger --max-body",
+        most >> 20
+    );
+    Err(Refusal::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        message,
+    ))
+}
+
+/// A body to its end; `None` when it is too large.
+async fn collect(body: &mut Incoming, most: usize) -> Result<Option<Bytes>, Refusal> {
+    let read = async {
+        let mut whole = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let data = frame?.into_data().unwrap_or_default();
+            if whole.len() + data.len() > most {
+                return Ok(None);
+            }
+            whole.extend_from_slice(&data);
         }
-        whole.extend_from_slice(data);
+        Ok(Some(whole.into()))
+    };
+    match timeout(BODY_TIME, read).await {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err::<_, hyper::Error>(_)) => {
+            let message = "the request's body broke off";
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "body_broken", message))
+        }
+        Err(_) => {
+            let message = "the request's body did not come in time";
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_slow", message))
+        }
     }
-    Ok(whole.into())
 }
 
 /// Where a redirection below the target leads to here, so that what follows it is paid as well.
