@@ -25,31 +25,24 @@ async fn curl_pays_in_both_modes() {
     assert_eq!(shop.until_owed(PRICE).await, 1);
 
     let (program, url) = shop.pay_proxy(&["--allow", "127.0.0.1", "--close"]);
-    let through = |to: String| ["-x".to_owned(), url.clone(), to];
-    let [proxied, foreign, free, tunnel] = [
-        format!("{}/echo/again", shop.paid),
-        format!("{}/echo/no", shop.paid.replace("127.0.0.1", "localhost")),
-        format!("{}/echo/free", shop.unpaid.replace("127.0.0.1", "localhost")),
-        "https://127.0.0.1:1/".to_owned(),
-    ]
-    .map(through);
-    let [proxied, foreign, free, tunnel] =
-        [&proxied, &foreign, &free, &tunnel].map(|a| a.each_ref().map(String::as_str));
+    let proxied = ["-x", &url, &format!("{}/echo/again", shop.paid)];
     let (status, _, body) = fetch(&proxied).await;
     assert_eq!((status, body.as_slice()), (200, &b"again"[..]));
     // The channel of the run before pays on.
     assert_eq!(shop.until_owed(2 * PRICE).await, 1);
-    refused(&foreign, 402, "host_not_allowed", "--allow localhost").await;
-    let (status, head, body) = fetch(&free).await;
+    let by_another_name = |url: &str| url.replace("127.0.0.1", "localhost");
+    let not_allowed = ["-x", &url, &by_another_name(&shop.paid)];
+    refused(&not_allowed, 402, "host_not_allowed", "--allow localhost").await;
+    let mirror = format!("{}/mirror", by_another_name(&shop.unpaid));
+    let (status, head, body) = fetch(&["-x", &url, "-d", "free", "-H", "rdn-balance: 1", &mirror]).await;
     assert_eq!((status, body.as_slice()), (200, &b"free"[..]));
+    assert!(head.contains("x-own: 1") && !head.contains("x-hop"), "{head}");
     assert!(!head.contains("\r\nrdn-"), "{head}");
-    let tunnel = curl(&[&["--verbose"], &tunnel[..]].concat()).await;
+    assert!(!shop.seen.headers.lock().unwrap().contains_key("rdn-balance"));
+    let tunnel = curl(&["--verbose", "-x", &url, "https://127.0.0.1:1/"]).await;
     assert!(!tunnel.status.success());
-    assert!(
-        said(&tunnel).contains("405 Encrypted connections cannot be paid for, use --target"),
-        "{}",
-        said(&tunnel)
-    );
+    let words = "405 Encrypted connections cannot be paid for, use --target";
+    assert!(said(&tunnel).contains(words), "{}", said(&tunnel));
     refused(&[&url], 400, "no_host", "curl -x").await;
     assert!(program.signal("INT"));
     until_earned(&shop.place, 2 * PRICE).await;
@@ -281,7 +274,7 @@ async fn pieces_arrive_as_they_are_sent_and_who_hangs_up_has_paid() {
 async fn who_hangs_up_while_a_channel_is_opened_does_not_open_another() {
     let mining = Mining {
         instant: false,
-        interval: Some(Duration::from_millis(300)),
+        interval: Some(Duration::from_millis(100)),
     };
     let chain = Config {
         mining,
@@ -289,10 +282,12 @@ async fn who_hangs_up_while_a_channel_is_opened_does_not_open_another() {
     };
     let shop = Shop::open(chain).await;
     let (_program, url) = shop.pay_proxy(&["--target", &shop.paid]);
+    shop.mine_every(0).await;
     for _ in 0..4 {
-        let impatient = curl(&["--max-time", "0.1", &format!("{url}/echo/a")]).await;
+        let impatient = curl(&["--max-time", "0.3", &format!("{url}/echo/a")]).await;
         assert_eq!(impatient.status.code(), Some(28), "{}", said(&impatient));
     }
+    shop.mine_every(1).await;
     assert_eq!(fetch(&[&format!("{url}/echo/b")]).await.2, b"b");
     // All five were asked for, and are paid.
     assert_eq!(shop.until_owed(5 * PRICE).await, 1);

@@ -137,18 +137,35 @@ impl Shop {
         (program, url)
     }
 
-    /// What the receiver holds, as soon as it shows this much; open channels, and what is owed on them.
+    /// Waits until this much is owed on channels; how many are open.
     pub(super) async fn until_owed(&self, expected: u64) -> u64 {
         let begin = Instant::now();
         loop {
             let stats = reqwest::get(format!("{}/api/1/stats", self.paid)).await.unwrap();
             let stats: Value = serde_json::from_slice(&stats.bytes().await.unwrap()).unwrap();
-            if stats["balance_sum"].as_str() == Some(&expected.to_string()) {
-                return stats["open_channels"].as_str().unwrap().parse().unwrap();
+            let [owed, open] = ["balance_sum", "open_channels"].map(|field| {
+                let number = stats[field].as_str().unwrap();
+                number.parse::<u64>().unwrap()
+            });
+            if owed == expected {
+                return open;
             }
-            assert!(begin.elapsed() < PATIENCE, "not {expected}: {stats}");
+            let late = begin.elapsed() > PATIENCE;
+            assert!(!late, "{owed} is owed on {open} channels, not {expected}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Lets the chain mine a block every so many seconds; 0 for none.
+    pub(super) async fn mine_every(&self, seconds: u64) {
+        let request =
+            json!({"jsonrpc": "2.0", "id": 1, "method": "evm_setIntervalMining", "params": [seconds]});
+        let request = reqwest::Client::new()
+            .post(&self.place.url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(request.to_string());
+        let answer = request.send().await.unwrap().text().await.unwrap();
+        assert!(!answer.contains("error"), "{answer}");
     }
 }
 
