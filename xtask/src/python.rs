@@ -1,4 +1,5 @@
-//! The Python environment of the tests: what holds the REST interface against its document, and a client that `pay-proxy` pays for.
+//! The Python environment of the tests: what holds the REST interface against its document, and a client that
+//! `pay-proxy` pays for.
 
 use std::path::Path;
 

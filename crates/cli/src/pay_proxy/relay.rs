@@ -33,12 +33,13 @@ const OURS: &str = "1.1 microraiden-pay-proxy";
 
 /// Everything that a request needs.
 pub(super) struct Relay {
-    pub(super) mode: Mode,
+    mode: Mode,
     pub(super) limits: Limits,
     pub(super) hosts: Hosts,
     /// For hosts that are never paid.
-    pub(super) unpaid: reqwest::Client,
-    pub(super) max_body: usize,
+    unpaid: reqwest::Client,
+    /// In bytes.
+    max_body: usize,
     in_flight: Arc<Semaphore>,
 }
 
@@ -176,14 +177,7 @@ impl Relay {
     /// channel that they could be about.
     fn returned(&self, mut headers: HeaderMap, url: &Url) -> HeaderMap {
         remove_hop_by_hop(&mut headers);
-        let payment: Vec<_> = headers
-            .keys()
-            .filter(|name| is_payment_header(name))
-            .cloned()
-            .collect();
-        for name in payment {
-            headers.remove(name);
-        }
+        remove_payment_headers(&mut headers);
         if let Mode::Reverse { target, .. } = &self.mode
             && let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok())
             && let Some(here) = here(target, url, location)
@@ -236,15 +230,18 @@ fn refuse_own_requests(headers: &HeaderMap) -> Result<(), Refusal> {
 fn prepare(parts: &mut Parts) {
     let headers = &mut parts.headers;
     remove_hop_by_hop(headers);
-    let payment: Vec<_> = headers
-        .keys()
-        .filter(|name| is_payment_header(name))
-        .cloned()
-        .collect();
-    for name in payment.iter().chain(&[HOST, CONTENT_LENGTH, EXPECT]) {
+    remove_payment_headers(headers);
+    for name in [HOST, CONTENT_LENGTH, EXPECT] {
         headers.remove(name);
     }
     headers.append(VIA, HeaderValue::from_static(OURS));
+}
+
+fn remove_payment_headers(headers: &mut HeaderMap) {
+    let names = headers.keys().filter(|name| is_payment_header(name));
+    for name in names.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
 }
 
 /// The whole body, since the request may have to be repeated.
