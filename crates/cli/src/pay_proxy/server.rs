@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 /// How many connections there may be at once; others wait.
 const CONNECTIONS: usize = 512;
 /// How long a head may take, or the pause before it.
-const HEAD: Duration = Duration::from_secs(60);
+const HEAD: Duration = Duration::from_secs(30);
 /// The size of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
 /// How long requests in flight may take at the end.

@@ -88,6 +88,11 @@ async fn what_makes_a_request_unpayable_is_said() {
     };
     assert!(!curl(&[&url]).await.status.success());
 
+    let (program, url) = shop.pay_proxy(&["--target", &shop.unpaid]);
+    let words = "asks for a payment that cannot be understood";
+    refused(&[&format!("{url}/asks")], 402, "unknown_payment", words).await;
+    assert!(program.signal("TERM"));
+
     let accounts = shop.place.chain.accounts();
     shop.place.secret("poor.key", &accounts[5].secret_key.to_string());
     let poor = shop.place.path("poor.key");
@@ -256,6 +261,12 @@ async fn pieces_arrive_as_they_are_sent_and_who_hangs_up_has_paid() {
     assert_eq!(answer.chunk().await.unwrap(), None);
     shop.until_owed(2 * PRICE).await;
 
+    // Half an answer is not passed on as a whole one.
+    let mut broken = reqwest::get(format!("{url}/broken")).await.unwrap();
+    assert_eq!(broken.chunk().await.unwrap().unwrap(), "half");
+    shop.seen.gate.open(1);
+    assert!(broken.chunk().await.is_err());
+
     // What has begun is finished at the end, and only then the channel is closed.
     let mut last = reqwest::get(&slow).await.unwrap();
     assert_eq!(last.chunk().await.unwrap().unwrap(), "one");
@@ -267,7 +278,7 @@ async fn pieces_arrive_as_they_are_sent_and_who_hangs_up_has_paid() {
     shop.seen.gate.open(9);
     assert_eq!(last.bytes().await.unwrap(), "twothree");
     assert!(ending.await.unwrap());
-    until_earned(&shop.place, 3 * PRICE).await;
+    until_earned(&shop.place, 4 * PRICE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

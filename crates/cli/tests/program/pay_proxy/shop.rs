@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use microraiden_devchain::Config;
@@ -82,6 +82,8 @@ impl Shop {
             )
             .route("/mirror", post(mirror))
             .route("/slow", get(slow))
+            .route("/broken", get(broken))
+            .route("/asks", get(asks))
             .route("/v1/chat/completions", post(chat))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(seen.clone());
@@ -187,6 +189,24 @@ async fn mirror(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) 
 async fn slow(State(seen): State<Arc<Seen>>) -> Body {
     seen.begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     pieces(seen, ["one", "two", "three"].map(str::to_owned).into())
+}
+
+/// An answer that breaks off once the gate is open.
+async fn broken(State(seen): State<Arc<Seen>>) -> Body {
+    let half = stream::iter([Ok("half")]);
+    Body::from_stream(half.chain(stream::once(async move {
+        seen.gate.pass().await;
+        Err(std::io::Error::other("broken"))
+    })))
+}
+
+/// Asks to be paid in a way that is not ours, and lies about what was paid.
+async fn asks() -> impl IntoResponse {
+    (
+        StatusCode::PAYMENT_REQUIRED,
+        [("rdn-cost", "1000000")],
+        "insert a coin",
+    )
 }
 
 fn pieces(seen: Arc<Seen>, pieces: Vec<String>) -> Body {
