@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, StatusCode};
 use microraiden_http::{Challenge, Flag, is_payment_header};
-use microraiden_protocol::{Amount, ChannelId};
+use microraiden_protocol::{Amount, BalanceProof, ChannelId};
 use reqwest::Response;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -125,10 +125,11 @@ impl Session {
     pub(super) async fn present(
         &self,
         call: &Call,
-        channel: ChannelId,
+        proof: &BalanceProof,
         pays: Amount,
         payment: &HeaderMap,
     ) -> Result<Presented, SessionError> {
+        let channel = proof.channel;
         let mut backoff = self.backoff();
         let mut confirmation = Backoff::new(CONFIRMATION_PAUSE.0, CONFIRMATION_PAUSE.1);
         let started = Instant::now();
@@ -154,7 +155,7 @@ impl Session {
             match response.status() {
                 StatusCode::PAYMENT_REQUIRED => {
                     let challenge = Challenge::read(response.headers())?;
-                    if !awaits_confirmation(&challenge) {
+                    if !awaits_confirmation(&challenge) && !hides_deposit(&challenge, proof, pays) {
                         let answer = Answer::Challenge(challenge);
                         return Ok(Presented { answer, repeated });
                     }
@@ -214,6 +215,16 @@ fn awaits_confirmation(challenge: &Challenge) -> bool {
         Some(Flag::InvalidBalanceProof) => challenge.error_code() == Some("above-deposit"),
         _ => false,
     }
+}
+
+/// Whether a receiver of 2018 finds nothing wrong but the deposit, for which it has no flag: it has
+/// the balance that this payment was built on, and wants what it pays.
+fn hides_deposit(challenge: &Challenge, proof: &BalanceProof, pays: Amount) -> bool {
+    let told = (challenge.credit, challenge.flag, challenge.error_code());
+    told == (None, None, None)
+        && !pays.is_zero()
+        && Amount::from(challenge.price) == pays
+        && challenge.sender_balance == proof.balance.checked_sub(pays)
 }
 
 /// The pause in seconds that a server asks for, within reason.

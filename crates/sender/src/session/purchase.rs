@@ -83,7 +83,7 @@ impl<'a> Purchase<'a> {
             let headers = payment_headers(self.session.contract(), &payment.proof, states);
             let Presented { answer, repeated } = self
                 .session
-                .present(self.call, channel.id(), payment.pays, &headers)
+                .present(self.call, &payment.proof, payment.pays, &headers)
                 .await?;
             match answer {
                 Answer::Response(response) => return Ok(self.finish(payment, response)),
@@ -310,7 +310,7 @@ impl Session {
         let nothing = signing.await.map_err(ChannelError::from)?;
         let states = server.known().states_payments.then_some(Amount::ZERO);
         let headers = payment_headers(self.contract(), &nothing, states);
-        let presented = self.present(call, channel.id(), Amount::ZERO, &headers).await?;
+        let presented = self.present(call, &nothing, Amount::ZERO, &headers).await?;
         let challenge = match presented.answer {
             Answer::Response(response) => return Ok(Asked::Served(response)),
             Answer::Challenge(challenge) => challenge,
