@@ -25,6 +25,8 @@ pub(super) struct Purchase<'a> {
     signed: Amount,
     /// What was paid for answers that are lost.
     lost: Amount,
+    /// What was signed away before the last of them, which is more where the price has changed.
+    written_off: Amount,
 }
 
 /// Whether a refusal has told what the next payment needs to know.
@@ -57,6 +59,7 @@ impl<'a> Purchase<'a> {
             price,
             signed: Amount::ZERO,
             lost: Amount::ZERO,
+            written_off: Amount::ZERO,
         }
     }
 
@@ -206,10 +209,13 @@ impl<'a> Purchase<'a> {
             let lost = payment.lost(standing);
             tracing::warn!(channel = %channel.id(), %lost, "the answer to a payment is lost");
             self.lost = self.lost.checked_add(lost).unwrap_or(Amount::MAX);
+            // A proof of an earlier request was signed there, and counts here all the same.
+            let gone = lost.max(self.signed);
+            self.written_off = self.written_off.checked_add(gone).unwrap_or(Amount::MAX);
             self.signed = Amount::ZERO;
-            if self.lost > self.session.config.max_price.into() {
+            if self.written_off > self.session.config.max_price.into() {
                 return Err(SessionError::Refusals {
-                    signed: self.lost,
+                    signed: self.written_off,
                     reason: reason(challenge),
                 });
             }
