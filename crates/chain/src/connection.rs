@@ -170,31 +170,41 @@ fn authorization(url: &Url) -> Result<Option<HeaderValue>, ChainError> {
     Ok(Some(value))
 }
 
-/// A connection to a node.
-pub(crate) type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// A connection to a server.
+pub type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Makes connections, within [`CONNECT_TIMEOUT`].
+/// Makes connections of TCP, with TLS where the address asks for it, within a time limit.
+///
+/// A certificate must come from an authority that the operating system trusts.
 #[derive(Clone)]
-pub(crate) struct Connector(HttpsConnector<HttpConnector>);
+pub struct Connector {
+    https: HttpsConnector<HttpConnector>,
+    timeout: Duration,
+}
 
 impl Connector {
-    /// Connects to this address. A certificate must come from an authority that the operating system trusts.
+    /// To a node.
+    pub(crate) fn to(location: &Location) -> Result<Self, ConnectionError> {
+        Self::new(location.is_encrypted, CONNECT_TIMEOUT)
+    }
+
+    /// Connections that may be encrypted, or that never are: reading the list of authorities takes a while. The limit
+    /// is for the name's resolution and the TLS handshake as well.
     ///
     /// # Errors
     /// [`ConnectionError::NoAuthorities`] when a certificate could not be checked.
-    pub(crate) fn to(location: &Location) -> Result<Self, ConnectionError> {
+    pub fn new(is_encrypted: bool, timeout: Duration) -> Result<Self, ConnectionError> {
         let mut authorities = RootCertStore::empty();
-        // Reading them takes a while, and nobody else needs them.
-        if location.is_encrypted {
+        if is_encrypted {
             authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if authorities.is_empty() {
                 return Err(ConnectionError::NoAuthorities);
             }
         }
-        Self::trusting(authorities)
+        Self::trusting(authorities, timeout)
     }
 
-    fn trusting(authorities: RootCertStore) -> Result<Self, ConnectionError> {
+    fn trusting(authorities: RootCertStore, timeout: Duration) -> Result<Self, ConnectionError> {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(ConnectionError::Tls)?
@@ -203,9 +213,10 @@ impl Connector {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_connect_timeout(Some(timeout));
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
-        Ok(Self(connector.https_or_http().enable_http1().wrap_connector(tcp)))
+        let https = connector.https_or_http().enable_http1().wrap_connector(tcp);
+        Ok(Self { https, timeout })
     }
 }
 
@@ -217,12 +228,12 @@ impl Service<Uri> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<Connection, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
+        self.https.poll_ready(context)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.0.call(uri);
-        Box::pin(async move { timeout(CONNECT_TIMEOUT, connecting).await? })
+        let (connecting, limit) = (self.https.call(uri), self.timeout);
+        Box::pin(async move { timeout(limit, connecting).await? })
     }
 }
 
@@ -275,7 +286,7 @@ mod tests {
         let mut authorities = RootCertStore::empty();
         authorities.add(authority.clone()).unwrap();
         let location = Location::new(&url.parse().unwrap()).unwrap();
-        let connector = Connector::trusting(authorities).unwrap();
+        let connector = Connector::trusting(authorities, CONNECT_TIMEOUT).unwrap();
         let node = node::transport(location, connector, CONNECT_TIMEOUT, &watch::Sender::default());
         let answer = node.request("eth_chainId", json!([])).await?;
         Ok(answer.unwrap().get().to_owned())

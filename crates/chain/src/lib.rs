@@ -46,7 +46,7 @@ mod transaction;
 mod wallet;
 
 pub use actions::Receipts;
-pub use connection::ConnectionError;
+pub use connection::{Connection, ConnectionError, Connector};
 pub use contract::{ChannelInfo, Contract};
 pub use error::{ChainError, TransactionError};
 pub use events::Party;

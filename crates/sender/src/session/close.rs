@@ -1,11 +1,11 @@
 //! Closing the channels of a session.
 
-use super::exchange::Call;
+use super::exchange::{Body, Call};
+use super::hooks::Fallback;
 use super::server::Server;
 use super::{Session, SessionError};
 use crate::channel::Channel;
 use crate::line::ChannelState;
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use microraiden_chain::Receipt;
@@ -107,6 +107,10 @@ impl Session {
                 (agreed, Closing::Cooperative, receipt)
             }
             Err(denial) => {
+                let fallback = self.hooks.on_cooperative_close_denied(channel.id(), &denial);
+                if fallback == Fallback::LeaveOpen {
+                    return Err(SessionError::LeftOpen(denial));
+                }
                 tracing::warn!(channel = %channel.id(), %denial, "closing without the receiver");
                 let (balance, receipt) = channel.close_at(record.owed()).await?;
                 (balance, Closing::Uncooperative { denial }, receipt)
@@ -129,7 +133,7 @@ impl Session {
         let Some((method, url)) = server.known().last_paid.clone() else {
             return;
         };
-        let call = Call::new(method, url, HeaderMap::new(), Bytes::new());
+        let call = Call::new(&self.http, method, url, HeaderMap::new(), Body::default());
         if let Err(error) = self.ask_balance(server, &call, channel).await {
             tracing::warn!(channel = %channel.id(), %error, "the receiver does not tell its balance");
         }
@@ -156,7 +160,7 @@ impl Session {
         let json = HeaderValue::from_static("application/json");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, json)]);
         let body = serde_json::to_vec(&request).expect("text fields only");
-        let call = Call::new(Method::DELETE, url, headers, body.into());
+        let call = Call::new(&self.http, Method::DELETE, url, headers, Body::Bytes(body.into()));
         let body = self.ask_until_answered(&call).await?;
         let answer: CloseResponse = serde_json::from_slice(&body).map_err(|_| Denial::Signature)?;
         if scheme.is_closing_signature(&answer.close_signature, &channel.id(), balance) {
@@ -168,7 +172,7 @@ impl Session {
 
     /// The body of a 200. The server's own failures are worth another try: a close without it takes
     /// a challenge period.
-    async fn ask_until_answered(&self, call: &Call) -> Result<Vec<u8>, Denial> {
+    async fn ask_until_answered(&self, call: &Call<'_>) -> Result<Vec<u8>, Denial> {
         let mut backoff = self.backoff();
         let mut failures = 0;
         loop {

@@ -1,6 +1,8 @@
 //! Why a request could not be paid for.
 
+use super::close::Denial;
 use crate::error::ChannelError;
+use microraiden_chain::ConnectionError;
 use microraiden_http::MalformedHeader;
 use microraiden_protocol::{Address, Amount, Balance, ChannelId, Price};
 use std::time::Duration;
@@ -9,11 +11,14 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The URL is not one of an HTTP server.
-    #[error("the URL cannot be requested: give an absolute http:// URL; https is not supported yet")]
+    #[error("the URL cannot be requested: give an absolute http:// or https:// URL")]
     Url,
-    /// The HTTP client could not be set up.
+    /// Connections cannot be set up.
     #[error("the HTTP client cannot be set up")]
-    Setup(#[source] reqwest::Error),
+    Setup(#[source] ConnectionError),
+    /// The request cannot be put together.
+    #[error("the request cannot be sent: {0}")]
+    Request(&'static str),
     /// The server could not be reached or did not answer, and nothing was paid.
     #[error("the server does not answer: try again later")]
     NoAnswer(#[source] Failure),
@@ -99,6 +104,9 @@ pub enum SessionError {
         /// The server's words.
         reason: String,
     },
+    /// The receiver did not agree to a close, and the program wants the channel left open.
+    #[error("the channel stays open: {0}")]
+    LeftOpen(Denial),
     /// The channel could not be opened, topped up or closed.
     #[error(transparent)]
     Channel(#[from] ChannelError),
@@ -107,10 +115,29 @@ pub enum SessionError {
 /// Why one exchange with a server failed. It does not tell the URL, which may hold secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// There is no connection: nothing was sent.
+    #[error("no connection")]
+    Connect(#[source] Source),
     /// The connection failed.
     #[error("the connection failed")]
-    Transport(#[source] reqwest::Error),
+    Transport(#[source] Source),
     /// No answer in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    /// A client of the program's own has followed a redirect to another place, payment and all.
+    #[error("the client followed a redirect with a payment: build it without redirects")]
+    Redirected,
+}
+
+/// What a library says.
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+impl Failure {
+    pub(super) fn connect(error: impl Into<Source>) -> Self {
+        Self::Connect(error.into())
+    }
+
+    pub(super) fn transport(error: impl Into<Source>) -> Self {
+        Self::Transport(error.into())
+    }
 }

@@ -2,6 +2,8 @@
 
 use super::config::Backoff;
 use super::error::{Failure, SessionError};
+use super::hooks::{Decision, on_challenge};
+use super::transport::Transport;
 use super::{Session, reason};
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -9,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use microraiden_http::{Challenge, Flag, is_payment_header};
 use microraiden_protocol::{Amount, BalanceProof, ChannelId};
 use reqwest::Response;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use url::Url;
@@ -21,18 +24,39 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Refusals that no waiting mends.
 const DEAD_CHANNEL: [&str; 3] = ["close-promised", "challenged", "settled"];
 
+/// A body that can be sent again.
+#[derive(Clone)]
+pub(super) enum Body {
+    Bytes(Bytes),
+    /// Made anew for each sending.
+    Made(Arc<dyn Fn() -> reqwest::Body + Send + Sync>),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+}
+
 /// A request that can be repeated.
-#[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Body,
+    /// How it is sent.
+    pub(super) via: &'a dyn Transport,
 }
 
-impl Call {
+impl<'a> Call<'a> {
     /// The user's request; payment headers are the session's own business.
-    pub(super) fn new(method: Method, mut url: Url, headers: HeaderMap, body: Bytes) -> Self {
+    pub(super) fn new(
+        via: &'a dyn Transport,
+        method: Method,
+        mut url: Url,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Self {
         url.set_fragment(None);
         let mut name = None;
         let headers = headers
@@ -52,6 +76,7 @@ impl Call {
             url,
             headers: own,
             body,
+            via,
         }
     }
 
@@ -70,6 +95,15 @@ pub(super) enum Answer {
     Challenge(Challenge),
 }
 
+/// Marks an answer at which a hook wants to stop.
+#[derive(Debug, Clone, Copy)]
+struct Stopped;
+
+/// Whether a hook wants to stop at this answer.
+pub(super) fn is_stopped(response: &Response) -> bool {
+    response.extensions().get::<Stopped>().is_some()
+}
+
 /// The answer to a proof.
 #[derive(Debug)]
 pub(super) struct Presented {
@@ -82,25 +116,31 @@ impl Session {
     /// Sends a request once.
     pub(super) async fn exchange(
         &self,
-        call: &Call,
+        call: &Call<'_>,
         payment: Option<&HeaderMap>,
     ) -> Result<Response, Failure> {
         let mut headers = call.headers.clone();
         headers.extend(payment.cloned().unwrap_or_default());
-        let request = self
-            .http
-            .request(call.method.clone(), call.url.clone())
-            .headers(headers)
-            .body(call.body.clone());
-        match timeout(self.config.answer_timeout, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Failure::Transport(error.without_url())),
-            Err(_) => Err(Failure::Timeout(self.config.answer_timeout)),
+        let body = match &call.body {
+            Body::Bytes(bytes) => bytes.clone().into(),
+            Body::Made(make) => make(),
+        };
+        let request = self.requests.request(call.method.clone(), call.url.clone());
+        let request = request.headers(headers).body(body).build();
+        let request = request.map_err(|error| Failure::connect(error.without_url()))?;
+        let answer_timeout = self.config.answer_timeout;
+        let Ok(answer) = timeout(answer_timeout, call.via.send(request)).await else {
+            return Err(Failure::Timeout(answer_timeout));
+        };
+        let mut response = answer?;
+        if self.hooks.on_http_response(&response) == Decision::Stop {
+            response.extensions_mut().insert(Stopped);
         }
+        Ok(response)
     }
 
     /// Sends a request without a payment. It is repeated only where that does no harm.
-    pub(super) async fn exchange_unpaid(&self, call: &Call) -> Result<Response, SessionError> {
+    pub(super) async fn exchange_unpaid(&self, call: &Call<'_>) -> Result<Response, SessionError> {
         let mut backoff = self.backoff();
         let mut attempts = 1;
         loop {
@@ -108,7 +148,7 @@ impl Session {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            let unsent = matches!(&failure, Failure::Transport(error) if error.is_connect());
+            let unsent = matches!(&failure, Failure::Connect(_));
             if attempts > self.config.max_retries || !(unsent || call.method.is_idempotent()) {
                 return Err(SessionError::NoAnswer(failure));
             }
@@ -124,7 +164,7 @@ impl Session {
     /// When the limits on repetitions or on waiting for confirmations are reached.
     pub(super) async fn present(
         &self,
-        call: &Call,
+        call: &Call<'_>,
         proof: &BalanceProof,
         pays: Amount,
         payment: &HeaderMap,
@@ -152,9 +192,17 @@ impl Session {
                 }
             };
             let repeated = failures > 0;
+            if is_stopped(&response) {
+                let answer = Answer::Response(response);
+                return Ok(Presented { answer, repeated });
+            }
             match response.status() {
                 StatusCode::PAYMENT_REQUIRED => {
                     let challenge = Challenge::read(response.headers())?;
+                    if on_challenge(&*self.hooks, &challenge, self.contract()) == Decision::Stop {
+                        let answer = Answer::Response(response);
+                        return Ok(Presented { answer, repeated });
+                    }
                     if !awaits_confirmation(&challenge) && !hides_deposit(&challenge, proof, pays) {
                         let answer = Answer::Challenge(challenge);
                         return Ok(Presented { answer, repeated });
@@ -236,6 +284,7 @@ fn retry_after(response: &Response) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::transport::Http;
     use super::*;
     use http::{HeaderName, HeaderValue};
 
@@ -248,7 +297,8 @@ mod tests {
         headers.append(&rdn, HeaderValue::from_static("0x00"));
         headers.append(&rdn, HeaderValue::from_static("0x01"));
         let url = "http://localhost/a?b#c".parse().unwrap();
-        let call = Call::new(Method::GET, url, headers, Bytes::new());
+        let nowhere = Http::new(Duration::ZERO, Duration::ZERO).unwrap();
+        let call = Call::new(&nowhere, Method::GET, url, headers, Body::default());
         assert_eq!(call.headers.get_all("accept").iter().count(), 2);
         assert_eq!(call.headers.len(), 2);
         assert_eq!(call.url.as_str(), "http://localhost/a?b");

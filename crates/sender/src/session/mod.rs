@@ -1,8 +1,9 @@
 //! An HTTP client that pays when it is asked to, within limits.
 //!
-//! In reading order: [`config`] (the limits), [`server`] (what is known of a host), [`purchase`]
-//! (buying one request), [`payment`] (a payment in flight), [`exchange`] (requests and their
-//! repetition), [`close`].
+//! In reading order: [`config`] (the limits), [`hooks`] (the program's say), [`request`] (how a
+//! request is put together), [`server`] (what is known of a host), [`purchase`] (buying one
+//! request), [`payment`] (a payment in flight), [`exchange`] (requests and their repetition),
+//! [`transport`] (connections), [`middleware`] (in a client of another crate), [`close`].
 //!
 //! What holds whatever a server answers: no request signs away more than the price limit, and as
 //! much again for answers that got lost; the session never more than its budget; a proof goes only
@@ -13,19 +14,27 @@ mod close;
 mod config;
 mod error;
 mod exchange;
+mod hooks;
+mod middleware;
 mod payment;
 mod purchase;
+mod request;
 mod server;
+mod transport;
 
 pub use close::{Closed, Closing, Denial};
 pub use config::SessionConfig;
 pub use error::{Failure, SessionError};
+pub use hooks::{Decision, Fallback, Hooks};
+pub use middleware::{Cost, Paying};
+pub use request::Request;
 
 use crate::channel::Channel;
 use crate::claims::Claimant;
 use crate::client::Client;
 use bytes::Bytes;
-use exchange::Call;
+use exchange::{Body, Call, is_stopped};
+use hooks::{NoHooks, on_challenge};
 use http::{HeaderMap, Method, StatusCode};
 use microraiden_http::Challenge;
 use microraiden_protocol::{Address, Amount, Balance, ChannelId, Price};
@@ -36,13 +45,17 @@ use server::Server;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use transport::{Http, Transport};
 use url::Url;
 
 /// An HTTP client that pays. Requests may be made at the same time; they share its channels.
 pub struct Session {
     client: Client,
     config: SessionConfig,
-    http: reqwest::Client,
+    hooks: Box<dyn Hooks>,
+    http: Http,
+    /// Only puts requests together.
+    requests: reqwest::Client,
     budget: Budget,
     /// By origin, written as a URL.
     servers: Mutex<BTreeMap<Url, Arc<Server>>>,
@@ -82,30 +95,63 @@ impl Session {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn new(client: Client, config: SessionConfig) -> Result<Self, SessionError> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(config.connect_timeout)
-            .read_timeout(config.answer_timeout)
-            // Proofs must not follow to another place.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(SessionError::Setup)?;
+        Self::with_hooks(client, config, NoHooks)
+    }
+
+    /// A session in which the program has its say.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn with_hooks(
+        client: Client,
+        config: SessionConfig,
+        hooks: impl Hooks,
+    ) -> Result<Self, SessionError> {
         Ok(Self {
+            http: Http::new(config.connect_timeout, config.answer_timeout)?,
+            requests: reqwest::Client::new(),
             budget: Budget::new(config.budget),
             claimant: Claimant::new(client.claims()),
             client,
             config,
-            http,
+            hooks: Box::new(hooks),
             servers: Mutex::default(),
         })
     }
 
-    /// Requests a URL by GET; see [`Self::request`].
-    ///
-    /// # Errors
-    /// See [`Self::request`].
-    pub async fn get(&self, url: impl IntoUrl) -> Result<Paid, SessionError> {
-        self.request(Method::GET, url, HeaderMap::new(), Bytes::new())
-            .await
+    /// Begins a request by any method; `.await` sends it.
+    pub fn start(&self, method: Method, url: impl IntoUrl) -> Request<'_> {
+        Request::new(self, method, url.into_url().map_err(|_| SessionError::Url))
+    }
+
+    /// Begins a GET.
+    pub fn get(&self, url: impl IntoUrl) -> Request<'_> {
+        self.start(Method::GET, url)
+    }
+
+    /// Begins a POST.
+    pub fn post(&self, url: impl IntoUrl) -> Request<'_> {
+        self.start(Method::POST, url)
+    }
+
+    /// Begins a PUT.
+    pub fn put(&self, url: impl IntoUrl) -> Request<'_> {
+        self.start(Method::PUT, url)
+    }
+
+    /// Begins a PATCH.
+    pub fn patch(&self, url: impl IntoUrl) -> Request<'_> {
+        self.start(Method::PATCH, url)
+    }
+
+    /// Begins a DELETE.
+    pub fn delete(&self, url: impl IntoUrl) -> Request<'_> {
+        self.start(Method::DELETE, url)
+    }
+
+    /// Begins a HEAD.
+    pub fn head(&self, url: impl IntoUrl) -> Request<'_> {
+        self.start(Method::HEAD, url)
     }
 
     /// Requests a URL and pays for it if the server asks.
@@ -124,21 +170,68 @@ impl Session {
         headers: HeaderMap,
         body: impl Into<Bytes>,
     ) -> Result<Paid, SessionError> {
-        let url = url.into_url().map_err(|_| SessionError::Url)?;
-        let server = self.server(&url)?;
-        let call = Call::new(method, url, headers, body.into());
-        let known_price = server.known().price(&call);
+        self.start(method, url).headers(headers).body(body).send().await
+    }
+
+    async fn run(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Body,
+        expected: Option<Price>,
+    ) -> Result<Paid, SessionError> {
+        self.run_through(&self.http, method, url, headers, body, expected)
+            .await
+    }
+
+    /// Requests a URL by other connections than the session's own, with all its hooks.
+    async fn run_through(
+        &self,
+        via: &dyn Transport,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Body,
+        expected: Option<Price>,
+    ) -> Result<Paid, SessionError> {
+        self.hooks.on_init(&method, &url);
+        let call = Call::new(via, method, url, headers, body);
+        let outcome = self.buy(&call, expected).await;
+        if let Ok(paid) = &outcome {
+            match paid.response.status() {
+                status if status.is_success() => self.hooks.on_success(paid),
+                StatusCode::PAYMENT_REQUIRED => {}
+                _ => self.hooks.on_http_error(paid),
+            }
+        }
+        self.hooks.on_exit(&outcome);
+        outcome
+    }
+
+    async fn buy(&self, call: &Call<'_>, expected: Option<Price>) -> Result<Paid, SessionError> {
+        let server = self.server(&call.url)?;
+        let known_price = {
+            let known = server.known();
+            // Whoever is to be paid is named by the receiver's own answers, or by the program.
+            let expected = expected.filter(|_| known.receiver.is_some());
+            known.price(call).or(expected)
+        };
         let price = match known_price {
-            Some(price) => price,
+            Some(price) => self.allowed(price)?,
             None => {
-                let response = self.exchange_unpaid(&call).await?;
-                if response.status() != StatusCode::PAYMENT_REQUIRED {
+                let response = self.exchange_unpaid(call).await?;
+                if response.status() != StatusCode::PAYMENT_REQUIRED || is_stopped(&response) {
                     return Ok(Paid::free(response));
                 }
-                self.check(&server, &Challenge::read(response.headers())?)?
+                let challenge = Challenge::read(response.headers())?;
+                if on_challenge(&*self.hooks, &challenge, self.contract()) == Decision::Stop {
+                    return Ok(Paid::free(response));
+                }
+                self.check(&server, &challenge)?
             }
         };
-        Purchase::new(self, &server, &call, price).await.run().await
+        Purchase::new(self, &server, call, price).await.run().await
     }
 
     /// What the session has signed away so far, unanswered payments included.
@@ -177,7 +270,7 @@ impl Session {
     }
 
     fn server(&self, url: &Url) -> Result<Arc<Server>, SessionError> {
-        if url.scheme() != "http" {
+        if !matches!(url.scheme(), "http" | "https") {
             return Err(SessionError::Url);
         }
         let origin = url.origin().ascii_serialization();
@@ -185,7 +278,7 @@ impl Session {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         let server = servers
             .entry(origin)
-            .or_insert_with_key(|origin| Arc::new(Server::new(origin.clone())));
+            .or_insert_with_key(|origin| Arc::new(Server::new(origin.clone(), self.config.receiver)));
         Ok(server.clone())
     }
 
@@ -206,21 +299,25 @@ impl Session {
                 allowed,
             });
         }
-        if challenge.price == Price::ZERO {
-            return Err(SessionError::NoPrice);
-        }
-        if challenge.price > self.config.max_price {
-            return Err(SessionError::PriceTooHigh {
-                price: challenge.price,
-                max: self.config.max_price,
-            });
-        }
+        let price = self.allowed(challenge.price)?;
         known.receiver = Some(challenge.receiver);
         known.states_payments = challenge.credit.is_some();
         if challenge.gateway_path.is_some() {
             known.gateway_path.clone_from(&challenge.gateway_path);
         }
-        Ok(challenge.price)
+        Ok(price)
+    }
+
+    /// A price that may be paid.
+    fn allowed(&self, price: Price) -> Result<Price, SessionError> {
+        let max = self.config.max_price;
+        if price == Price::ZERO {
+            return Err(SessionError::NoPrice);
+        }
+        if price > max {
+            return Err(SessionError::PriceTooHigh { price, max });
+        }
+        Ok(price)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::SemaphorePermit;
 pub(super) struct Purchase<'a> {
     session: &'a Session,
     server: &'a Server,
-    call: &'a Call,
+    call: &'a Call<'a>,
     /// A place among the requests in flight, held until there is an answer.
     slot: SemaphorePermit<'a>,
     price: Price,
@@ -50,7 +50,12 @@ pub(super) enum Asked {
 }
 
 impl<'a> Purchase<'a> {
-    pub(super) async fn new(session: &'a Session, server: &'a Server, call: &'a Call, price: Price) -> Self {
+    pub(super) async fn new(
+        session: &'a Session,
+        server: &'a Server,
+        call: &'a Call<'a>,
+        price: Price,
+    ) -> Self {
         Self {
             session,
             server,
@@ -160,6 +165,7 @@ impl<'a> Purchase<'a> {
             && !matches!(
                 response.status(),
                 StatusCode::CONFLICT
+                    | StatusCode::PAYMENT_REQUIRED
                     | StatusCode::TOO_MANY_REQUESTS
                     | StatusCode::BAD_GATEWAY
                     | StatusCode::SERVICE_UNAVAILABLE
@@ -305,7 +311,7 @@ impl Session {
     pub(super) async fn ask_balance(
         &self,
         server: &Server,
-        call: &Call,
+        call: &Call<'_>,
         channel: &Channel,
     ) -> Result<Asked, SessionError> {
         let core = channel.core();

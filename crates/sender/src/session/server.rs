@@ -41,12 +41,16 @@ pub(super) struct Known {
 }
 
 impl Server {
-    pub(super) fn new(origin: Url) -> Self {
+    /// A server that nothing is known of but, perhaps, who is to be paid there.
+    pub(super) fn new(origin: Url, receiver: Option<Address>) -> Self {
         let slots = usize::try_from(IN_FLIGHT).expect("a small number");
         Self {
             origin,
             slots: Semaphore::new(slots),
-            known: Mutex::default(),
+            known: Mutex::new(Known {
+                receiver,
+                ..Known::default()
+            }),
         }
     }
 
@@ -86,12 +90,12 @@ impl Server {
 
 impl Known {
     /// The price of this request the last time.
-    pub(super) fn price(&self, call: &Call) -> Option<Price> {
+    pub(super) fn price(&self, call: &Call<'_>) -> Option<Price> {
         self.prices.get(&call.resource()).copied()
     }
 
     /// Remembers what was paid for; `None` when it turned out to be free.
-    pub(super) fn remember_price(&mut self, call: &Call, price: Option<Price>) {
+    pub(super) fn remember_price(&mut self, call: &Call<'_>, price: Option<Price>) {
         let Some(price) = price else {
             self.prices.remove(&call.resource());
             return;
