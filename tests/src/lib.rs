@@ -3,12 +3,14 @@
 //! Everything is real: the contracts run in a real EVM, behind JSON-RPC over HTTP; the receiver
 //! keeps a real state file; requests go over sockets. Servers bind port 0 on loopback.
 
+pub mod emulated_2018;
 pub mod node;
 pub mod receiver;
 pub mod tutorial;
 pub mod upstream;
 pub mod world;
 
+pub use emulated_2018::Emulated2018;
 pub use node::{NodeKind, TestNode};
 pub use receiver::Receiver;
 pub use upstream::Upstream;
