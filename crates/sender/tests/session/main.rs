@@ -4,6 +4,7 @@
 mod book;
 mod honest;
 mod liars;
+mod random;
 mod receiver;
 mod server;
 mod stage;

@@ -1,11 +1,12 @@
 //! A chain with a channel contract, a sender with tokens, and a receiver's key.
 
+use alloy_primitives::U256;
 use http::HeaderValue;
 use microraiden_chain::deploy::{self, TokenParams};
-use microraiden_chain::{Contract, Node, Wallet, token};
+use microraiden_chain::{Contract, Node, Party, Wallet, token};
 use microraiden_devchain::{Config, DevChain};
 use microraiden_http::Seller;
-use microraiden_protocol::{Address, Amount, SecretKey};
+use microraiden_protocol::{Address, Amount, BlockNumber, ChannelChange, ChannelId, SecretKey};
 use microraiden_sender::{ChannelError, Client, ClientOptions, Session, SessionConfig};
 use std::time::Duration;
 
@@ -47,6 +48,38 @@ impl Stage {
             receiver: key(&chain, 2),
             chain,
         }
+    }
+
+    /// The key of another account, with tokens.
+    pub(crate) async fn rich_key(&self, account: usize) -> SecretKey {
+        let rich = key(&self.chain, account);
+        let deployer = Wallet::new(self.contract.node().clone(), key(&self.chain, 0));
+        let token = self.contract.token().address;
+        token::transfer(&deployer, token, rich.address(), 100_000.into())
+            .await
+            .expect("tokens");
+        rich
+    }
+
+    /// Gives somebody enough ether for some transactions.
+    pub(crate) fn give_ether(&self, to: Address) {
+        self.chain.set_balance(to, U256::from(10).pow(U256::from(18)));
+    }
+
+    /// Every channel that a sender ever opened to a receiver.
+    pub(crate) async fn channels_between(&self, sender: Address, receiver: Address) -> Vec<ChannelId> {
+        let head = self.contract.node().block_number().await.expect("the node");
+        let events = self.contract.events(Party::Sender(sender), BlockNumber(0), head);
+        let events = events.await.expect("the node");
+        let opened = events.into_iter().filter(|event| {
+            event.channel.receiver == receiver && matches!(event.change, ChannelChange::Created { .. })
+        });
+        opened.map(|event| event.channel).collect()
+    }
+
+    /// The sender's key, for what servers could have got from it elsewhere.
+    pub(crate) fn sender_key(&self) -> SecretKey {
+        key(&self.chain, 1)
     }
 
     /// The same sender after a restart: it remembers nothing.
