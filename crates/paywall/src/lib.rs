@@ -39,3 +39,5 @@ pub use layer::{Paywall, PaywallLayer};
 pub use page::{Page, PageRequest};
 pub use price::{AsyncPrice, IntoQuote, MethodPrices, PriceRequest, Pricing, Quote};
 pub use service::{BoxError, PaywallService};
+
+pub use microraiden_manager as manager;
