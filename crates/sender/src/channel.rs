@@ -313,25 +313,27 @@ impl Channel {
         self.core().book.save(&line.record)
     }
 
-    /// Takes over what the chain shows at `head`, unless something newer is known; `None` when the
-    /// contract does not know the channel any more.
-    pub(crate) fn observe(&self, info: Option<&ChannelInfo>, head: BlockNumber) {
+    /// Takes over what the chain shows at `head`, unless something newer is known; no
+    /// `info` when the contract does not know the channel any more.
+    #[must_use]
+    pub(crate) fn observe(&self, info: Option<&ChannelInfo>, head: BlockNumber) -> Option<Saving> {
         let mut line = self.line();
         let record = &mut line.record;
         if head < record.seen {
-            return;
+            return None;
         }
-        let was = record.clone();
+        let was = (record.state, record.deposit);
         record.state = match info {
             None => ChannelState::Closed,
             Some(info) if info.settle_block.is_some() => ChannelState::Settling,
             Some(_) => ChannelState::Open,
         };
         record.deposit = info.map_or(record.deposit, |info| info.deposit);
-        if *record != was {
-            record.seen = head;
-            self.core().book.save(record).unawaited();
+        if (record.state, record.deposit) == was {
+            return None;
         }
+        record.seen = head;
+        Some(self.core().book.save(record))
     }
 
     /// A transaction has ended payments, or the channel itself.

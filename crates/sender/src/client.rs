@@ -202,7 +202,8 @@ impl Client {
                     && let Some(info) = contract.channel_info(&id).await?
                 {
                     let found = self.remember(ChannelRecord::found(id, info.deposit, BlockNumber(0)));
-                    found.observe(Some(&info), head);
+                    // Written before the block is, in the same order: it is not looked for again.
+                    found.update(|_| ()).unawaited();
                 }
             }
             let reached = to.max(*self.scanned());
@@ -215,7 +216,9 @@ impl Client {
             let record = channel.record();
             if record.state != ChannelState::Closed || record.seen.saturating_add(ENDED_FOR) > head {
                 let info = contract.channel_info(&channel.id()).await?;
-                channel.observe(info.as_ref(), head);
+                if let Some(saving) = channel.observe(info.as_ref(), head) {
+                    saving.done().await?;
+                }
             }
         }
         Ok(())

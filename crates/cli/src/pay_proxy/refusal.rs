@@ -90,7 +90,9 @@ impl Refusal {
             SessionError::NoPrice | SessionError::Challenge(_) => {
                 money("unknown_payment", format!("{origin}: {error}"))
             }
-            SessionError::Url => Self::new(StatusCode::BAD_REQUEST, "url", format!("{origin}: {error}")),
+            SessionError::Url | SessionError::Request(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "url", format!("{origin}: {error}"))
+            }
             SessionError::NoAnswer(Failure::Timeout(_)) => server(StatusCode::GATEWAY_TIMEOUT, "no_answer"),
             SessionError::NoAnswer(_) | SessionError::Setup(_) => {
                 server(StatusCode::BAD_GATEWAY, "no_answer")
@@ -108,6 +110,7 @@ impl Refusal {
             SessionError::Refusals { .. }
             | SessionError::Refused { .. }
             | SessionError::Kept(_)
+            | SessionError::LeftOpen(_)
             | SessionError::Unproven { .. } => server(StatusCode::BAD_GATEWAY, "payment_refused"),
         }
     }

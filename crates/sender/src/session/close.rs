@@ -12,6 +12,7 @@ use microraiden_chain::Receipt;
 use microraiden_http::rest::{CloseRequest, CloseResponse};
 use microraiden_protocol::{Balance, ChannelId, Signature};
 use reqwest::Response;
+use tokio::time::timeout;
 use url::Url;
 
 /// The longest body of an answer to a close that is read.
@@ -78,15 +79,16 @@ impl Session {
         let mut closed = Vec::new();
         for (origin, server) in self.all_servers() {
             let _alone = server.alone().await;
-            let Some(channel) = server.known().channel.clone() else {
-                continue;
+            let channels: Vec<_> = {
+                let known = server.known();
+                known.left.iter().chain(&known.channel).cloned().collect()
             };
-            if channel.state() == ChannelState::Open {
-                closed.push(self.close_channel(&origin, &server, &channel).await?);
+            for channel in channels {
+                if channel.state() == ChannelState::Open {
+                    closed.push(self.close_channel(&origin, &server, &channel).await?);
+                }
+                server.known().let_go(channel.id());
             }
-            let mut known = server.known();
-            known.channel = None;
-            known.accepted = false;
         }
         Ok(closed)
     }
@@ -181,7 +183,8 @@ impl Session {
                 .await
                 .map_err(|_| Denial::Unreachable)?;
             let status = response.status();
-            let body = read_body(response).await.ok_or(Denial::Unreachable)?;
+            let body = timeout(self.config.answer_timeout, read_body(response)).await;
+            let body = body.ok().flatten().ok_or(Denial::Unreachable)?;
             if status == StatusCode::OK {
                 return Ok(body);
             }

@@ -13,6 +13,9 @@ use microraiden_protocol::{Amount, Balance, Price};
 use reqwest::Response;
 use tokio::sync::SemaphorePermit;
 
+/// How many channels that are open on chain a server may have forgotten.
+const MOST_LEFT: usize = 2;
+
 /// One request on its way.
 pub(super) struct Purchase<'a> {
     session: &'a Session,
@@ -81,7 +84,7 @@ impl<'a> Purchase<'a> {
                     Asked::Told => {}
                     Asked::Served(response) => return Ok(Paid::free(response)),
                     Asked::UnknownChannel(reason) => {
-                        self.replace(&channel, reason)?;
+                        self.replace(&channel, reason).await?;
                         continue;
                     }
                 }
@@ -97,7 +100,7 @@ impl<'a> Purchase<'a> {
                 Answer::Response(response) => return Ok(self.finish(payment, response)),
                 Answer::Challenge(challenge) => {
                     last = reason(&challenge);
-                    let learned = self.correct(&channel, payment, &challenge, repeated)?;
+                    let learned = self.correct(&channel, payment, &challenge, repeated).await?;
                     if learned == Learned::OthersInFlight {
                         self.be_alone(&channel).await;
                     }
@@ -190,7 +193,7 @@ impl<'a> Purchase<'a> {
     }
 
     /// A refused payment: learns from what the receiver proves, or gives up.
-    fn correct(
+    async fn correct(
         &mut self,
         channel: &Channel,
         payment: Payment,
@@ -204,7 +207,7 @@ impl<'a> Purchase<'a> {
         let code = challenge.error_code();
         if challenge.flag == Some(Flag::NonexistingChannel) {
             payment.refused(None);
-            self.replace(channel, reason(challenge))?;
+            self.replace(channel, reason(challenge)).await?;
             return Ok(Learned::Enough);
         }
         let has_it = standing.is_some_and(|standing| standing.balance == top);
@@ -248,8 +251,9 @@ impl<'a> Purchase<'a> {
     }
 
     /// Lets go of a channel that the receiver does not know. One that was opened for it just now
-    /// is not replaced: the next would fare no better.
-    fn replace(&self, channel: &Channel, reason: String) -> Result<(), SessionError> {
+    /// is not replaced: the next would fare no better. Nor is more than a few that are open on chain:
+    /// each costs gas, and locks a deposit until its close.
+    async fn replace(&self, channel: &Channel, reason: String) -> Result<(), SessionError> {
         let opened_here = channel
             .transactions()
             .iter()
@@ -257,16 +261,29 @@ impl<'a> Purchase<'a> {
         if opened_here && channel.record().served.is_zero() {
             return Err(SessionError::Refused { reason });
         }
-        tracing::warn!(channel = %channel.id(), reason, "the receiver does not know the channel; taking another");
+        let is_over = match channel.info().await {
+            Ok(info) => info.settle_block.is_some(),
+            Err(ChannelError::Gone(_)) => true,
+            Err(error) => return Err(error.into()),
+        };
         let mut known = self.server.known();
         if known
             .channel
             .as_ref()
-            .is_some_and(|used| used.id() == channel.id())
+            .is_none_or(|used| used.id() != channel.id())
         {
-            known.channel = None;
-            known.accepted = false;
+            // Another request has let go of it.
+            return Ok(());
         }
+        if !is_over {
+            if known.left.len() >= MOST_LEFT {
+                return Err(SessionError::Refused { reason });
+            }
+            known.left.push(channel.clone());
+        }
+        tracing::warn!(channel = %channel.id(), reason, "the receiver does not know the channel; taking another");
+        known.channel = None;
+        known.accepted = false;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::exchange::Call;
 use crate::channel::Channel;
 use http::Method;
-use microraiden_protocol::{Address, Price};
+use microraiden_protocol::{Address, ChannelId, Price};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -33,6 +33,8 @@ pub(super) struct Known {
     pub(super) states_payments: bool,
     /// The channel that pays here, and nowhere else in this session.
     pub(super) channel: Option<Channel>,
+    /// Channels that are open on chain, and that the server does not know any more.
+    pub(super) left: Vec<Channel>,
     /// Whether the receiver has accepted a payment on the channel since it was opened or topped up.
     pub(super) accepted: bool,
     /// What was paid for last: there the receiver can be asked for its balance.
@@ -89,6 +91,15 @@ impl Server {
 }
 
 impl Known {
+    /// Forgets a channel that is closed.
+    pub(super) fn let_go(&mut self, channel: ChannelId) {
+        self.left.retain(|left| left.id() != channel);
+        if self.channel.as_ref().is_some_and(|used| used.id() == channel) {
+            self.channel = None;
+            self.accepted = false;
+        }
+    }
+
     /// The price of this request the last time.
     pub(super) fn price(&self, call: &Call<'_>) -> Option<Price> {
         self.prices.get(&call.resource()).copied()

@@ -122,7 +122,6 @@ async fn a_closing_signature_at_another_balance_is_not_used() {
 
 /// Each channel costs gas, and locks its deposit until a close.
 #[tokio::test]
-#[ignore = "fails: nothing limits how many channels are opened for one server"]
 async fn a_server_that_forgets_channels_gets_few() {
     let stage = Stage::new().await;
     let (seller, last) = (stage.seller(), AtomicU64::new(0));
@@ -160,7 +159,6 @@ async fn a_server_that_forgets_channels_gets_few() {
 }
 
 #[tokio::test]
-#[ignore = "fails: the answer to a close is read for as long as something comes"]
 async fn an_answer_to_a_close_that_drips_is_left() {
     let stage = Stage::new().await;
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n";
