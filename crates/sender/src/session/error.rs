@@ -125,7 +125,7 @@ pub enum Failure {
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     /// A client of the program's own has followed a redirect to another place, payment and all.
-    #[error("the client followed a redirect with a payment: build it without redirects")]
+    #[error("the client follows redirects, which would carry payments to other places: build it without")]
     Redirected,
 }
 

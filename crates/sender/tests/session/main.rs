@@ -4,6 +4,7 @@
 mod book;
 mod honest;
 mod liars;
+mod program;
 mod random;
 mod receiver;
 mod server;

@@ -78,13 +78,13 @@ impl Stage {
     }
 
     /// The sender's key, for what servers could have got from it elsewhere.
-    pub(crate) fn sender_key(&self) -> SecretKey {
-        key(&self.chain, 1)
-    }
-
     /// The same sender after a restart: it remembers nothing.
     pub(crate) fn restarted_client(&self) -> Client {
         Client::new(self.contract.clone(), key(&self.chain, 1))
+    }
+
+    pub(crate) fn sender_key(&self) -> SecretKey {
+        key(&self.chain, 1)
     }
 
     /// The sender, opened with its book.
