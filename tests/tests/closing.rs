@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use microraiden_protocol::{Amount, Balance, ChannelId, Price};
-use microraiden_sender::{Client, Session, SessionConfig};
+use microraiden_sender::{Client, Closing, Session, SessionConfig};
 use microraiden_tests::{NodeKind, Receiver, Upstream, World, receiver};
 use std::time::{Duration, Instant};
 
@@ -116,4 +116,28 @@ async fn an_honest_close_is_settled_on_the_development_chain() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_honest_close_is_settled_on_anvil() {
     an_honest_close_is_settled_by_the_sender(NodeKind::Anvil).await;
+}
+
+/// The signature that is shown for such a close was read by everybody on chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_at_what_was_withdrawn_is_agreed_on() {
+    let world = World::start(NodeKind::Devchain).await;
+    let (upstream, files) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let state = files.path().join("receiver.db");
+    let proxy = Receiver::start(&world, upstream.url(), PRICE, &state, receiver::quick()).await;
+    let (session, channel) = pay_six(&world, &proxy).await;
+    let signature = session.channels()[0].balance_sig().unwrap();
+    let wallet = world.wallet(&world.receiver);
+    let withdrawing = world
+        .contract
+        .withdraw(&wallet, &channel, Balance::from(30), &signature);
+    withdrawing.await.unwrap();
+    // The receiver sees its own withdrawal, which makes the signature public to it.
+    world.node.mine(5).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let closed = session.close().await.unwrap();
+    assert_eq!(closed[0].balance, Balance::from(30));
+    assert_eq!(closed[0].closing, Closing::Cooperative);
+    assert_eq!(world.tokens(world.receiver.address()).await, Amount::from(30));
+    proxy.stop().await;
 }

@@ -16,6 +16,13 @@ pub struct CloseRequest {
     /// The sender's balance signature for it, which shows that the sender asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance_signature: Option<String>,
+    /// Another, smaller balance, in base units; needed where the receiver has withdrawn exactly
+    /// `balance`, since the signature for that is public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_balance: Option<String>,
+    /// The sender's balance signature for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_signature: Option<String>,
 }
 
 /// The receiver's agreement to a close.
@@ -248,6 +255,8 @@ mod tests {
         let request = CloseRequest {
             balance: 5.into(),
             balance_signature: None,
+            auth_balance: None,
+            auth_signature: None,
         };
         assert_eq!(serde_json::to_value(request).unwrap(), json!({"balance": "5"}));
     }

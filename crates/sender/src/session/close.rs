@@ -149,14 +149,8 @@ impl Session {
         channel: &Channel,
         balance: Balance,
     ) -> Result<Signature, Denial> {
-        let core = channel.core();
-        let scheme = core.contract.scheme();
-        let signing = core.signer.sign_balance_proof(&scheme, channel.id(), balance);
-        let proof = signing.await.map_err(|_| Denial::Unsigned)?;
-        let request = CloseRequest {
-            balance,
-            balance_signature: Some(proof.signature.to_string()),
-        };
+        let scheme = channel.core().contract.scheme();
+        let request = close_request(channel, balance).await?;
         let gateway = server.known().gateway_path.clone();
         let url = closing_url(origin, gateway.as_deref(), channel.id());
         let json = HeaderValue::from_static("application/json");
@@ -197,6 +191,28 @@ impl Session {
             backoff.pause().await;
         }
     }
+}
+
+/// A request for a close, with our signature for it. Where the receiver has withdrawn exactly that,
+/// everybody has read the signature on chain; the one for nothing shows besides that it is we.
+async fn close_request(channel: &Channel, balance: Balance) -> Result<CloseRequest, Denial> {
+    let core = channel.core();
+    let scheme = core.contract.scheme();
+    let sign = async |balance| {
+        let signing = core.signer.sign_balance_proof(&scheme, channel.id(), balance);
+        let proof = signing.await.map_err(|_| Denial::Unsigned)?;
+        Ok(proof.signature.to_string())
+    };
+    let nothing = Balance::ZERO;
+    Ok(CloseRequest {
+        balance,
+        balance_signature: Some(sign(balance).await?),
+        auth_balance: (balance > nothing).then(|| nothing.to_string()),
+        auth_signature: match balance > nothing {
+            true => Some(sign(nothing).await?),
+            false => None,
+        },
+    })
 }
 
 /// Where a close is asked for: always on the origin that was paid, whatever the gateway path.
