@@ -4,12 +4,16 @@
 //! program; otherwise it is refused.
 
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
-use microraiden_protocol::SecretKey;
+use microraiden_protocol::{Address, SecretKey};
+use rand::RngCore;
+use rand::rngs::OsRng;
+use serde_json::Value;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use tempfile::NamedTempFile;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A key file is a line, a keystore less than a kilobyte.
@@ -27,6 +31,12 @@ pub enum KeyError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// There is a file where a key was to be written.
+    #[error("{path} exists, and a key is never overwritten: name another file")]
+    Exists {
+        /// The file.
+        path: PathBuf,
     },
     /// Others can read the file.
     #[error("{path} can be read by others: run `chmod 600` on it; if others may have read it, use a new key")]
@@ -105,6 +115,23 @@ pub fn load(
     SecretKey::from_str(line).map_err(|_| KeyError::NoKey { path: path.into() })
 }
 
+/// The address of a key file. A keystore that tells its address is believed and not opened; so no password is asked for.
+///
+/// # Errors
+/// As [`load`].
+pub fn address(
+    path: &Path,
+    password: impl FnOnce() -> Result<Password, KeyError>,
+) -> Result<Address, KeyError> {
+    let told = serde_json::from_str::<Value>(&read_private(path)?)
+        .ok()
+        .and_then(|keystore| keystore.get("address")?.as_str()?.parse().ok());
+    match told {
+        Some(address) => Ok(address),
+        None => load(path, password).map(|key| key.address()),
+    }
+}
+
 /// Reads a password: the first line of a file, without its end.
 ///
 /// # Errors
@@ -132,6 +159,61 @@ pub fn create(path: &Path, key: &SecretKey) -> Result<(), KeyError> {
     let mut file = options.open(path).map_err(failed)?;
     file.write_all(digits.as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)
+}
+
+/// A new private key, from the system's randomness.
+pub fn generate() -> SecretKey {
+    let mut bytes = Zeroizing::new([0; 32]);
+    loop {
+        OsRng.fill_bytes(&mut *bytes);
+        // All but a few numbers are keys.
+        if let Ok(key) = SecretKey::from_bytes(&*bytes) {
+            return key;
+        }
+    }
+}
+
+/// Writes a private key, encrypted, to a new file that only its owner can read: whole, or not at all. It also tells the
+/// address, as geth's do.
+///
+/// # Errors
+/// When there is a file already, or it cannot be written.
+pub fn create_keystore(path: &Path, key: &SecretKey, password: &Password) -> Result<(), KeyError> {
+    let failed = |source| KeyError::Io {
+        path: path.into(),
+        source,
+    };
+    if path.symlink_metadata().is_ok() {
+        return Err(KeyError::Exists { path: path.into() });
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Readable by its owner only, also after the keystore is written into it by name.
+    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+    eth_keystore::encrypt_key(
+        "",
+        &mut OsRng,
+        key.expose_bytes(),
+        password.as_str(),
+        file.path().to_str(),
+    )
+    .map_err(|error| failed(io::Error::other(error)))?;
+    let keystore = std::fs::read_to_string(file.path()).map_err(failed)?;
+    let mut keystore: Value = serde_json::from_str(&keystore).map_err(|error| failed(error.into()))?;
+    keystore["address"] = alloy_primitives::hex::encode(key.address()).into();
+    let file_mut = file.as_file_mut();
+    file_mut.set_len(0).map_err(failed)?;
+    writeln!(file_mut, "{keystore}").map_err(failed)?;
+    file_mut.sync_all().map_err(failed)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(KeyError::Exists { path: path.into() })
+        }
+        Err(error) => Err(failed(error.error)),
+    }
 }
 
 /// Reads a file that nobody else can read.

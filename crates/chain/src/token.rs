@@ -79,6 +79,16 @@ pub fn mint_price_wei() -> U256 {
     Unit::ETHER.wei() / U256::from(10)
 }
 
+/// Whether a token's code knows the development token's `mint`: others may take the ether without giving any tokens.
+///
+/// # Errors
+/// When the node does not answer.
+pub async fn can_mint(node: &Node, token: Address) -> Result<bool, ChainError> {
+    let code = node.code(token).await?;
+    let selector = CustomToken::mintCall::SELECTOR;
+    Ok(code.windows(selector.len()).any(|bytes| bytes == selector))
+}
+
 /// Buys 50 tokens of a development token for 0.1 ether.
 ///
 /// # Errors
