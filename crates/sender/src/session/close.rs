@@ -93,6 +93,37 @@ impl Session {
         Ok(closed)
     }
 
+    /// Closes one of the sender's channels with the agreement of the server at `url`, also when this session has not paid
+    /// with it. Without an agreement the channel stays as it is.
+    ///
+    /// What is asked for is what the channel book knows to be owed.
+    ///
+    /// # Errors
+    /// When the channel is settled already, or the transaction fails.
+    pub async fn close_agreed(
+        &self,
+        channel: &Channel,
+        url: &Url,
+    ) -> Result<Result<Closed, Denial>, SessionError> {
+        let server = self.server(url)?;
+        let origin = Url::parse(&url.origin().ascii_serialization()).map_err(|_| SessionError::Url)?;
+        let _alone = server.alone().await;
+        let record = channel.record();
+        let withdrawn = channel.info().await?.withdrawn;
+        let balance = record.served.min(record.signed_balance()).max(withdrawn);
+        let signature = match self.ask_closing(&origin, &server, channel, balance).await {
+            Ok(signature) => signature,
+            Err(denial) => return Ok(Err(denial)),
+        };
+        let receipt = channel.close_cooperatively_at(balance, &signature).await?;
+        Ok(Ok(Closed {
+            channel: channel.id(),
+            balance,
+            closing: Closing::Cooperative,
+            receipt,
+        }))
+    }
+
     async fn close_channel(
         &self,
         origin: &Url,
