@@ -1,12 +1,16 @@
 //! The command line.
 
+use crate::account::args::AccountArgs;
+use crate::channels::args::ChannelsArgs;
 use crate::claims::ClaimArgs;
 use crate::operate::args::{CloseAllArgs, ResumeArgs, WithdrawArgs};
 use crate::pay_proxy::args::PayProxyArgs;
+use crate::request::args::RequestArgs;
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
+use crate::stats::StatsArgs;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use microraiden_chain::NodeOptions;
 use microraiden_chain::deploy::MINIMUM_CHALLENGE_PERIOD;
+use microraiden_chain::{ChainError, Node, NodeOptions};
 use microraiden_protocol::Address;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -24,11 +28,19 @@ Examples:
   microraiden demo                      see everything at work, without any configuration
   microraiden devchain                  run a development chain on port 8545
   microraiden deploy --private-key F    deploy a token and a channel contract
-  microraiden get URL --private-key F   pay for a request
+  microraiden account new               make a key to pay with
+  microraiden get URL --max-price A     pay for a request
   microraiden pay-proxy --help          let a program that cannot pay use paid servers
   microraiden bench                     measure how many paid requests this machine serves
 
-Exit status: 0 when it worked, 1 when it did not, 2 when the command line is wrong.
+Exit status:
+  0  it worked
+  1  it did not: something here, the node or the connection failed
+  2  the command line is wrong
+  3  a limit was in the way: --max-price, --budget or --max-deposit
+  4  the server answered, but not with a success
+  5  the server cannot be paid, or refuses the payment
+
 The environment variable RUST_LOG sets what is logged, for example RUST_LOG=debug."
 )]
 pub(crate) struct Cli {
@@ -72,8 +84,26 @@ pub(crate) enum Command {
     Withdraw(WithdrawArgs),
     /// Let a running proxy sell on after what has halted it
     ResumeSelling(ResumeArgs),
-    /// Request a URL and pay for it
-    Get(GetArgs),
+    /// Make the key that you pay with, fund it, and show what it owns
+    Account(AccountArgs),
+    /// Request a URL by GET, and pay for it
+    Get(RequestArgs),
+    /// Request a URL by POST, and pay for it
+    Post(RequestArgs),
+    /// Request a URL by PUT, and pay for it
+    Put(RequestArgs),
+    /// Request a URL by PATCH, and pay for it
+    Patch(RequestArgs),
+    /// Request a URL by DELETE, and pay for it
+    Delete(RequestArgs),
+    /// Request a URL by HEAD, and pay for it
+    Head(RequestArgs),
+    /// Request a URL by OPTIONS, and pay for it
+    Options(RequestArgs),
+    /// Show the channels that you pay with; open, top up and close them
+    Channels(ChannelsArgs),
+    /// Show what a receiver tells of its channels
+    Stats(StatsArgs),
     /// Pay for programs that cannot pay themselves: a proxy that answers 402 for them, within limits
     PayProxy(PayProxyArgs),
     /// Measure how many requests are served, paid and unpaid, and how long they take
@@ -88,13 +118,33 @@ impl Command {
         match self {
             Self::Proxy(_) | Self::PayProxy(_) | Self::Devchain(_) => "info",
             Self::CloseAll(_) | Self::Withdraw(_) => "warn",
+            Self::Get(args)
+            | Self::Post(args)
+            | Self::Put(args)
+            | Self::Patch(args)
+            | Self::Delete(args)
+            | Self::Head(args)
+            | Self::Options(args)
+                if args.verbose =>
+            {
+                "microraiden_sender=debug,microraiden_chain=info"
+            }
             Self::Demo(_)
             | Self::Deploy(_)
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::State(_)
             | Self::ResumeSelling(_)
+            | Self::Account(_)
             | Self::Get(_)
+            | Self::Post(_)
+            | Self::Put(_)
+            | Self::Patch(_)
+            | Self::Delete(_)
+            | Self::Head(_)
+            | Self::Options(_)
+            | Self::Channels(_)
+            | Self::Stats(_)
             | Self::Bench(_)
             | Self::HashPassword(_) => "error",
         }
@@ -231,9 +281,9 @@ pub(crate) struct StateArgs {
     pub(crate) dump_state: Option<PathBuf>,
 }
 
-/// Which node and contract to use, and with which key.
+/// Which node to use.
 #[derive(Debug, Args)]
-pub(crate) struct ChainArgs {
+pub(crate) struct NodeArgs {
     /// The JSON-RPC endpoint of an Ethereum node, by http, https, ws or wss; given several times, the next one is used
     /// when one fails. All must be of one chain
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
@@ -241,6 +291,31 @@ pub(crate) struct ChainArgs {
     /// The most requests that are made to each node in a second; as many as there are by default
     #[arg(long, value_name = "N")]
     pub(crate) rpc_requests_per_second: Option<NonZeroU32>,
+}
+
+impl NodeArgs {
+    /// How the nodes are asked.
+    pub(crate) fn options(&self) -> NodeOptions {
+        NodeOptions {
+            requests_per_second: self.rpc_requests_per_second,
+            ..NodeOptions::default()
+        }
+    }
+
+    /// The nodes behind one handle.
+    ///
+    /// # Errors
+    /// When none answers, or they are of several chains.
+    pub(crate) async fn connect(&self) -> Result<Node, ChainError> {
+        Node::connect_to(&self.rpc_provider, self.options()).await
+    }
+}
+
+/// Which node and contract to use, and with which key.
+#[derive(Debug, Args)]
+pub(crate) struct ChainArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
     #[command(flatten)]
     pub(crate) contract: ContractArgs,
     /// The file with the private key: a keystore, or 64 hexadecimal digits; readable by you only
@@ -249,16 +324,6 @@ pub(crate) struct ChainArgs {
     /// The file whose first line is the keystore's password; asked for when absent
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key_password_file: Option<PathBuf>,
-}
-
-impl ChainArgs {
-    /// How the nodes are asked.
-    pub(crate) fn node_options(&self) -> NodeOptions {
-        NodeOptions {
-            requests_per_second: self.rpc_requests_per_second,
-            ..NodeOptions::default()
-        }
-    }
 }
 
 /// Which channel contract to use: one of the two.
@@ -443,33 +508,6 @@ Examples:
 
 On a terminal the password is asked for twice; otherwise it is the first line of standard input.")]
 pub(crate) struct HashPasswordArgs {}
-
-/// Options of `get`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  microraiden get http://127.0.0.1:5000/echofix/hello --private-key sender.key \\
-      --deployment-file deployment.json --max-price '0.01 TKN'
-
-The answer's body goes to standard output; what was paid, to standard error.")]
-pub(crate) struct GetArgs {
-    /// What to request
-    pub(crate) url: Url,
-    #[command(flatten)]
-    pub(crate) chain: ChainArgs,
-    /// Never pay more for this request: base units, or an amount with the token's symbol
-    #[arg(long, value_name = "AMOUNT")]
-    pub(crate) max_price: String,
-    /// Never deposit more when a channel must be opened or topped up; ten times the most by default
-    #[arg(long, value_name = "AMOUNT")]
-    pub(crate) max_deposit: Option<String>,
-    /// Close the channel afterwards
-    #[arg(long)]
-    pub(crate) close: bool,
-    /// Accept that the contract is unaudited and the tokens are real
-    #[arg(long)]
-    pub(crate) unaudited_real_money: bool,
-}
 
 /// Options of `bench`.
 #[derive(Debug, Args)]

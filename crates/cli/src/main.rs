@@ -1,22 +1,30 @@
 //! The program `microraiden`: arguments, files and composition; the parts live in the libraries.
 
+mod account;
 mod args;
 mod bench;
+mod channels;
 mod claims;
+mod data_folder;
 mod demo;
 mod deploy;
 mod deployment_file;
 mod devchain;
-mod get;
+mod exit;
 mod hash_password;
 mod keys;
 mod operate;
 mod pay_proxy;
 mod proxy;
+mod request;
+mod sender;
 mod state;
+mod stats;
+mod units;
 
 use args::{Cli, Command, LogFormat};
 use clap::Parser;
+use http::Method;
 use microraiden_protocol::denomination as amounts;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -28,7 +36,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// An error with its causes, for a person; the program ends with status 1.
+/// An error with its causes, for a person; [`exit`] says with which status the program ends.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
@@ -57,7 +65,16 @@ fn main() -> ExitCode {
             Command::Backup(args) => state::run_backup(&args),
             Command::Restore(args) => state::run_restore(&args),
             Command::State(args) => state::run_state(&args),
-            Command::Get(args) => get::run(args).await,
+            Command::Account(args) => account::run(args).await,
+            Command::Get(args) => request::run(Method::GET, args).await,
+            Command::Post(args) => request::run(Method::POST, args).await,
+            Command::Put(args) => request::run(Method::PUT, args).await,
+            Command::Patch(args) => request::run(Method::PATCH, args).await,
+            Command::Delete(args) => request::run(Method::DELETE, args).await,
+            Command::Head(args) => request::run(Method::HEAD, args).await,
+            Command::Options(args) => request::run(Method::OPTIONS, args).await,
+            Command::Channels(args) => channels::run(args).await,
+            Command::Stats(args) => stats::run(args).await,
             Command::PayProxy(args) => pay_proxy::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::CloseAll(args) => operate::close_all(args).await,
@@ -72,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints an error and what caused it.
+/// Prints an error and what caused it; gives the status that it ends the program with.
 fn report(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     eprintln!("error: {error}");
     let mut source = error.source();
@@ -86,7 +103,7 @@ fn report(error: &(dyn std::error::Error + 'static)) -> ExitCode {
         printed = text;
         source = cause.source();
     }
-    ExitCode::FAILURE
+    exit::Status::of(error).into()
 }
 
 /// Takes the port that was asked for.

@@ -2,7 +2,7 @@
 
 use crate::args::ProxyArgs;
 use crate::{Failure, amounts, deployment_file, interrupted, keys, listen, state};
-use microraiden_chain::{Contract, Node};
+use microraiden_chain::Contract;
 use microraiden_manager::Receiver;
 use microraiden_protocol::{BlockNumber, Price};
 use microraiden_proxy::rest::{Operators, Settings};
@@ -79,8 +79,8 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
         &args.chain.private_key,
         args.chain.private_key_password_file.as_deref(),
     )?;
-    let node_options = args.chain.node_options();
-    let node = Node::connect_to(&args.chain.rpc_provider, node_options).await?;
+    let node_options = args.chain.node.options();
+    let node = args.chain.node.connect().await?;
     check_play_money(node.chain_id(), args.unaudited_real_money)?;
     let (contract_address, start_block) = deployment_file::locate(&args.chain.contract, node.chain_id())?;
     let contract = Contract::at(node, contract_address).await?;
@@ -111,7 +111,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     };
     let config = Config {
         receiver: Receiver {
-            rpc: args.chain.rpc_provider,
+            rpc: args.chain.node.rpc_provider,
             contract: contract_address,
             key,
             state_file,

@@ -144,17 +144,19 @@ impl Stage {
     /// Commands to try, which work while the demo stays up.
     pub(super) fn by_hand(&self) -> Result<String, Failure> {
         let program = std::env::current_exe()?;
-        let (program, key) = (program.display(), self.files.path().join("sender.key"));
+        let [key, book] = ["sender.key", "sender.book"].map(|name| self.files.path().join(name));
         let url = self.url("/echofix/hello")?;
         let stats = self.url("/api/1/stats")?;
         Ok(format!(
             "\nThe proxy stays up until Ctrl-C. Ask for something without paying:\n\n  \
              curl -i {url}\n\n\
              Pay for it, from a channel that is opened for it, and once more from the same channel:\n\n  \
-             {program} get {url} \\\n    --private-key {} \\\n    --rpc-provider {} \\\n    \
+             {} get {url} \\\n    --private-key {} \\\n    --book {} \\\n    --rpc-provider {} \\\n    \
              --channel-manager-address {} \\\n    --max-price '0.01 {}'\n\n\
              See what the receiver holds:\n\n  curl {stats}\n",
+            program.display(),
             key.display(),
+            book.display(),
             self.rpc,
             self.contract.address(),
             self.contract.token().symbol,

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use door::Mode;
 use hosts::{Hosts, Limits};
 use http_body_util::combinators::UnsyncBoxBody;
-use microraiden_chain::{Contract, Node};
+use microraiden_chain::Contract;
 use microraiden_protocol::{Amount, Deposit, Price};
 use microraiden_sender::{Client, Closing, DepositPolicy, SessionConfig};
 use relay::Relay;
@@ -102,7 +102,7 @@ pub(crate) async fn run(args: PayProxyArgs) -> Result<(), Failure> {
 async fn client(args: &PayProxyArgs) -> Result<Client, Failure> {
     let chain = &args.chain;
     let key = keys::load(&chain.private_key, chain.private_key_password_file.as_deref())?;
-    let node = Node::connect_to(&chain.rpc_provider, chain.node_options()).await?;
+    let node = chain.node.connect().await?;
     check_play_money(node.chain_id(), args.unaudited_real_money)?;
     node.check_block_numbers().await?;
     let (address, first_block) = deployment_file::locate(&chain.contract, node.chain_id())?;

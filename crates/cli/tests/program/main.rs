@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account;
 mod bench;
+mod channels;
 mod check;
 mod demo;
 mod deploy;
@@ -15,5 +17,7 @@ mod pay_proxy;
 mod place;
 mod process;
 mod relay;
+mod request;
 mod scale;
 mod state;
+mod stats;

@@ -5,6 +5,7 @@ use microraiden_devchain::{Config, DevChain};
 use microraiden_protocol::SecretKey;
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -40,12 +41,26 @@ impl Place {
 
     /// Runs the program in the folder, to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, "").await
+    }
+
+    /// The same, with something on standard input. The folder for data is `data`.
+    pub(crate) async fn run_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_microraiden"));
         command
             .args(arguments)
             .current_dir(&self.folder)
-            .stdin(Stdio::null());
-        let run = tokio::task::spawn_blocking(move || command.output());
+            .env("XDG_DATA_HOME", self.path("data"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let input = input.to_owned();
+        let run = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn()?;
+            // It may end without reading.
+            let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+            child.wait_with_output()
+        });
         run.await.unwrap().unwrap()
     }
 
