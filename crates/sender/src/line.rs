@@ -117,7 +117,7 @@ pub(crate) struct Plan {
     pub(crate) top: Balance,
     /// What it pays.
     pub(crate) pays: Amount,
-    /// By how much it raises the most that was ever signed.
+    /// By how much it raises the most that was ever signed, or is about to be.
     pub(crate) exposure: Amount,
     raise: Amount,
 }
@@ -147,6 +147,8 @@ pub(crate) struct Line {
     pub(crate) record: ChannelRecord,
     in_flight: usize,
     numbers: u64,
+    /// The highest place that is taken: signed already, or about to be.
+    taken: Balance,
 }
 
 impl Line {
@@ -155,6 +157,7 @@ impl Line {
             record,
             in_flight: 0,
             numbers: 0,
+            taken: Balance::ZERO,
         }
     }
 
@@ -175,7 +178,8 @@ impl Line {
             return Err(Shortfall { needed: raise });
         }
         let top = record.position.checked_add(raise).unwrap_or(Balance::MAX);
-        let exposure = top.checked_since(record.signed_balance()).unwrap_or_default();
+        let exposed = record.signed_balance().max(self.taken);
+        let exposure = top.checked_since(exposed).unwrap_or_default();
         Ok(Plan {
             top,
             pays,
@@ -186,6 +190,7 @@ impl Line {
 
     /// Takes a payment's place on the line. It counts as unanswered until its outcome is told.
     pub(crate) fn take(&mut self, plan: Plan) -> Pending {
+        self.taken = self.taken.max(plan.top);
         let record = &mut self.record;
         record.position = plan.top;
         let used_credit = plan.pays.checked_sub(plan.raise).unwrap_or_default();
@@ -388,6 +393,17 @@ mod tests {
         }
         table.check(15, 15, 15, 0);
         assert!(table.line.record.unanswered.is_empty());
+    }
+
+    #[test]
+    fn what_is_about_to_be_signed_is_exposed_once() {
+        let mut table = Table::new(100);
+        for _ in 0..3 {
+            let plan = table.line.plan(5.into(), true).unwrap();
+            assert_eq!(plan.exposure, 5.into());
+            let _ = table.line.take(plan);
+        }
+        table.check(15, 0, 0, 0);
     }
 
     #[test]

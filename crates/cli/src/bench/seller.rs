@@ -155,6 +155,8 @@ impl Seller {
         let request = CloseRequest {
             balance,
             balance_signature: Some(proof.signature.to_string()),
+            auth_balance: None,
+            auth_signature: None,
         };
         let request = self
             .http

@@ -1,6 +1,7 @@
 //! The options of `pay-proxy`.
 
-use crate::args::{ChainArgs, local_address};
+use crate::args::local_address;
+use crate::sender::SenderArgs;
 use clap::{ArgGroup, Args};
 use http::uri::Authority;
 use std::fmt;
@@ -27,7 +28,7 @@ Whoever reaches the port spends the money, within the limits: docs/pay-proxy.md"
 )]
 pub(crate) struct PayProxyArgs {
     #[command(flatten)]
-    pub(crate) chain: ChainArgs,
+    pub(crate) sender: SenderArgs,
     /// The server to pay: what is asked here is asked there, by path and query, and paid
     #[arg(long, value_name = "URL", value_parser = target)]
     pub(crate) target: Option<Url>,
@@ -63,9 +64,6 @@ pub(crate) struct PayProxyArgs {
     /// Print address and limits as one line of JSON; the default when piped
     #[arg(long)]
     pub(crate) json: bool,
-    /// Accept that the contract is unaudited and the tokens are real
-    #[arg(long)]
-    pub(crate) unaudited_real_money: bool,
 }
 
 /// A host that may be paid.

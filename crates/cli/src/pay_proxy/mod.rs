@@ -11,14 +11,12 @@ mod relay;
 mod server;
 
 use crate::deploy::wants_json;
-use crate::proxy::check_play_money;
-use crate::{Failure, amounts, deployment_file, interrupted, keys, listen};
+use crate::{Failure, amounts, interrupted, listen};
 use args::PayProxyArgs;
 use bytes::Bytes;
 use door::Mode;
 use hosts::{Hosts, Limits};
 use http_body_util::combinators::UnsyncBoxBody;
-use microraiden_chain::Contract;
 use microraiden_protocol::{Amount, Deposit, Price};
 use microraiden_sender::{Client, Closing, DepositPolicy, SessionConfig};
 use relay::Relay;
@@ -45,7 +43,7 @@ pub(crate) async fn run(args: PayProxyArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let client = client(&args).await?;
+    let client = args.sender.client().await?;
     let sender = client.address();
     let (limits, config) = limits(&args, &client)?;
     let unpaid = reqwest::Client::builder()
@@ -96,18 +94,6 @@ pub(crate) async fn run(args: PayProxyArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The sender on the contract that was named.
-async fn client(args: &PayProxyArgs) -> Result<Client, Failure> {
-    let chain = &args.chain;
-    let key = keys::load(&chain.private_key, chain.private_key_password_file.as_deref())?;
-    let node = chain.node.connect().await?;
-    check_play_money(node.chain_id(), args.unaudited_real_money)?;
-    node.check_block_numbers().await?;
-    let (address, first_block) = deployment_file::locate(&chain.contract, node.chain_id())?;
-    let contract = Contract::at(node, address).await?;
-    Ok(Client::new(contract, key).scan_from(first_block))
 }
 
 /// What may be spent, for the session and for those who read of it.

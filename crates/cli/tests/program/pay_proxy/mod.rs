@@ -1,5 +1,6 @@
 //! `pay-proxy`, as programs that cannot pay use it.
 
+mod kill;
 mod openai;
 mod shop;
 
@@ -224,8 +225,8 @@ async fn many_pay_at_the_same_time() {
             let request = http.post(format!("{url}/mirror")).body(number.to_string());
             tokio::spawn(async move {
                 let answer = request.send().await.unwrap();
-                assert_eq!(answer.status().as_u16(), 200);
-                assert_eq!(answer.text().await.unwrap(), number.to_string());
+                let status = answer.status().as_u16();
+                assert_eq!((status, answer.text().await.unwrap()), (200, number.to_string()));
             })
         })
         .collect();

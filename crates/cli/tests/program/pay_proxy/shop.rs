@@ -111,10 +111,19 @@ impl Shop {
     pub(super) fn options(&self, options: &[&str]) -> Vec<String> {
         let path = |name: &str| self.place.path(name).to_str().unwrap().to_owned();
         let (key, deployment) = (path("owner.key"), path("deployment.json"));
+        let given = |option: &str| {
+            let at = options.iter().position(|given| *given == option)?;
+            options.get(at + 1).copied()
+        };
+        // Each sender has a book for each contract.
+        let names = [("--private-key", &key), ("--deployment-file", &deployment)];
+        let names = names.map(|(option, usual)| given(option).unwrap_or(usual).rsplit('/').next().unwrap());
+        let book = path(&names.join("-"));
         let mut all = vec!["pay-proxy", "--rpc-provider", &self.place.url];
         for (option, value) in [
             ("--private-key", key.as_str()),
             ("--deployment-file", &deployment),
+            ("--book", &book),
             ("--listen", "0"),
             ("--max-price", "5"),
             ("--budget", "1000000"),
