@@ -9,6 +9,7 @@ mod check;
 mod demo;
 mod deploy;
 mod devchain;
+mod https;
 mod kill;
 mod monitor;
 mod operate;
