@@ -1,7 +1,6 @@
 //! Waiting until a transaction lies deep enough in the chain.
 
-use crate::deployment::DeployError;
-use crate::error::ChainError;
+use crate::error::{ChainError, TransactionError};
 use crate::node::Node;
 use crate::wallet::{Receipt, Wallet};
 use std::time::Duration;
@@ -10,14 +9,29 @@ use tokio::time::{Instant, sleep};
 /// The pause between two looks at the chain.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How long the chain may stand still while a transaction is to be confirmed.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+impl Wallet {
+    /// Waits until `confirmations` blocks lie above a transaction; its receipt of then, since it may have moved to
+    /// another block.
+    ///
+    /// # Errors
+    /// [`TransactionError::Unconfirmed`] when the chain stands still for five minutes, or does not have the transaction
+    /// for so long.
+    pub async fn confirm(&self, receipt: Receipt, confirmations: u64) -> Result<Receipt, TransactionError> {
+        confirm(self, receipt, confirmations, PATIENCE).await
+    }
+}
+
 /// Waits until `confirmations` blocks lie above a transaction; its receipt of then, since it may have moved to another
 /// block. Gives up when the chain stands still for `patience`, or does not have the transaction for so long.
-pub(crate) async fn confirm(
+async fn confirm(
     wallet: &Wallet,
     mut receipt: Receipt,
     confirmations: u64,
     patience: Duration,
-) -> Result<Receipt, DeployError> {
+) -> Result<Receipt, TransactionError> {
     let mut progress = (None, 0);
     let mut since = Instant::now();
     loop {
@@ -32,7 +46,7 @@ pub(crate) async fn confirm(
             (progress, since) = (now, Instant::now());
         }
         if since.elapsed() >= patience {
-            return Err(DeployError::Unconfirmed {
+            return Err(TransactionError::Unconfirmed {
                 transaction: receipt.transaction,
                 above,
                 confirmations,
@@ -81,7 +95,7 @@ mod tests {
         let error = confirm(&wallet, receipt.clone(), 3, IMPATIENCE)
             .await
             .unwrap_err();
-        let DeployError::Unconfirmed {
+        let TransactionError::Unconfirmed {
             above, confirmations, ..
         } = error
         else {
@@ -107,7 +121,7 @@ mod tests {
         chain.reorganise(chain.block_number(), false).unwrap();
         let error = confirm(&wallet, moved, 0, IMPATIENCE).await.unwrap_err();
         assert!(
-            matches!(error, DeployError::Unconfirmed { above: 0, .. }),
+            matches!(error, TransactionError::Unconfirmed { above: 0, .. }),
             "{error}"
         );
     }

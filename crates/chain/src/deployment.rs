@@ -2,7 +2,6 @@
 
 use crate::artifact::{Artifact, address_word, number_word};
 use crate::bindings::{Erc20, RaidenMicroTransferChannels as Channels};
-use crate::confirm::confirm;
 use crate::deploy::{self, MINIMUM_CHALLENGE_PERIOD, TokenParams};
 use crate::error::{ChainError, TransactionError};
 use crate::fees::Fees;
@@ -12,10 +11,7 @@ use alloy_primitives::utils::format_ether;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use microraiden_protocol::BlockNumber;
 use serde::{Deserialize, Serialize, Serializer};
-use std::time::Duration;
 
-/// How long the chain may stand still while a transaction is to be confirmed.
-const CONFIRMATION_PATIENCE: Duration = Duration::from_secs(300);
 /// What the constructor of the channel contract does, apart from what its size costs: storage is not touched, and the
 /// development token is asked for its supply.
 const CONSTRUCTOR_GAS: u64 = 10_000;
@@ -47,18 +43,6 @@ pub enum DeployError {
         balance: U256,
         /// What it should hold, in wei.
         needed: U256,
-    },
-    /// The chain stands still, or has lost the transaction.
-    #[error(
-        "transaction {transaction} has {above} of {confirmations} blocks above it, and no more came for five minutes"
-    )]
-    Unconfirmed {
-        /// The transaction.
-        transaction: B256,
-        /// How many blocks are above it.
-        above: u64,
-        /// How many were asked for.
-        confirmations: u64,
     },
     /// The code on the chain is not what was sent.
     #[error("the code at {address} is not that of {contract}: do not use it")]
@@ -288,7 +272,7 @@ impl Plan {
         };
         let (contract, receipt) = deploy::channels(wallet, token, self.challenge_period).await?;
         taken(Step::Contract(contract, &receipt));
-        let wait = async |receipt| confirm(wallet, receipt, self.confirmations, CONFIRMATION_PATIENCE).await;
+        let wait = async |receipt| wallet.confirm(receipt, self.confirmations).await;
         let receipt = wait(receipt).await?;
         let token_receipt = match token_receipt {
             Some(receipt) => Some(wait(receipt).await?),

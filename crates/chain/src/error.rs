@@ -194,6 +194,18 @@ pub enum TransactionError {
         /// The hash of the last one sent.
         transaction: B256,
     },
+    /// The chain stands still, or has lost the transaction.
+    #[error(
+        "transaction {transaction} has {above} of {confirmations} blocks above it, and no more came for five minutes"
+    )]
+    Unconfirmed {
+        /// The transaction.
+        transaction: B256,
+        /// How many blocks are above it.
+        above: u64,
+        /// How many were asked for.
+        confirmations: u64,
+    },
     /// Mined with success, but without what it should have left behind.
     #[error("transaction {transaction} was mined, but has no {missing}")]
     Incomplete {
@@ -220,6 +232,7 @@ impl TransactionError {
             Self::Chain(error) => error.is_transient(),
             Self::Unanswered { .. }
             | Self::NotMined { .. }
+            | Self::Unconfirmed { .. }
             | Self::Superseded { .. }
             | Self::FeeAboveCeiling { .. } => true,
             Self::Refused { source, .. } => source.is_transient(),

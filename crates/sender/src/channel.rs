@@ -3,7 +3,7 @@
 use crate::book::{Book, Saving};
 use crate::error::ChannelError;
 use crate::line::{ChannelRecord, ChannelState, Line, Pending, Plan};
-use microraiden_chain::{ChannelInfo, Contract, Receipt, Receipts, Signer, Wallet};
+use microraiden_chain::{ChannelInfo, Contract, Receipt, Receipts, Signer, TransactionError, Wallet};
 use microraiden_http::Challenge;
 use microraiden_protocol::ledger::{Standing, StoredProof};
 use microraiden_protocol::{
@@ -17,7 +17,23 @@ pub(crate) struct Core {
     pub(crate) contract: Contract,
     pub(crate) signer: Signer,
     pub(crate) wallet: Wallet,
+    /// How many blocks must lie above a transaction before it counts.
+    pub(crate) confirmations: u64,
     pub(crate) book: Book,
+}
+
+impl Core {
+    /// Waits until the last of these transactions is confirmed.
+    pub(crate) async fn confirm(&self, mut receipts: Receipts) -> Result<Receipts, TransactionError> {
+        if self.confirmations > 0
+            && let Some(last) = receipts.0.pop()
+        {
+            receipts
+                .0
+                .push(self.wallet.confirm(last, self.confirmations).await?);
+        }
+        Ok(receipts)
+    }
 }
 
 /// What a transaction did to a channel.
@@ -149,6 +165,7 @@ impl Channel {
         self.require_open()?;
         let core = self.core();
         let receipts = core.contract.top_up(&core.wallet, &self.id(), added).await?;
+        let receipts = core.confirm(receipts).await?;
         let saving = self.update(|line| {
             let record = &mut line.record;
             record.deposit = record.deposit.checked_add(added).unwrap_or(Deposit::MAX);
@@ -343,12 +360,14 @@ impl Channel {
         state: ChannelState,
         receipt: &Receipt,
     ) -> Result<(), ChannelError> {
-        self.log(action, Receipts(vec![receipt.clone()]));
         let saving = self.update(|line| {
             line.record.state = state;
             line.record.seen = line.record.seen.max(receipt.block.number);
         });
-        Ok(saving.done().await?)
+        saving.done().await?;
+        let receipts = self.core().confirm(Receipts(vec![receipt.clone()])).await?;
+        self.log(action, receipts);
+        Ok(())
     }
 
     pub(crate) fn log(&self, action: Action, receipts: Receipts) {

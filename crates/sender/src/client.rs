@@ -1,7 +1,7 @@
 //! A sender on one channel contract, with its key and its channels.
 
 use crate::allow::{self, AllowedContract};
-use crate::book::{Book, BookContents, Owner};
+use crate::book::{Book, Owner};
 use crate::channel::{Action, Channel, Core, mined_in};
 use crate::claims::Claims;
 use crate::error::ChannelError;
@@ -34,6 +34,9 @@ pub struct ClientOptions {
     /// Looks for channels from this block on only: on a long chain, the one that holds the
     /// contract's creation.
     pub scan_from: BlockNumber,
+    /// How many blocks must lie above a transaction before it counts; none by default, since
+    /// receivers wait for as many as they want.
+    pub confirmations: u64,
     /// How transactions are sent.
     pub wallet: WalletOptions,
     /// Contracts that are trusted besides those with this project's code and the known originals.
@@ -67,18 +70,28 @@ impl Client {
         allow::check(&contract, &options.allowed)?;
         let signer = signer.into();
         let wallet = Wallet::with_options(contract.node().clone(), signer.clone(), options.wallet);
+        let mut core = Core {
+            contract,
+            signer,
+            wallet,
+            confirmations: options.confirmations,
+            book: Book::in_memory(),
+        };
         let Some(path) = options.book else {
-            return Ok(Self::in_memory(contract, signer, wallet).scan_from(options.scan_from));
+            return Ok(Self::of(core, Vec::new()).scan_from(options.scan_from));
         };
         let owner = Owner {
-            chain_id: contract.node().chain_id(),
-            contract: contract.address(),
-            sender: signer.address(),
+            chain_id: core.contract.node().chain_id(),
+            contract: core.contract.address(),
+            sender: core.signer.address(),
         };
         let (wait, scan_from) = (options.book_wait, options.scan_from);
         let opening = tokio::task::spawn_blocking(move || Book::open(&path, &owner, scan_from, wait));
         let (book, contents) = opening.await.expect("opening a book does not panic")?;
-        Ok(Self::with_book(contract, signer, wallet, book, contents))
+        core.book = book;
+        let client = Self::of(core, contents.channels);
+        *client.scanned() = contents.scanned_to;
+        Ok(client)
     }
 
     /// A sender with this key on this contract, which you vouch for. It remembers its channels as
@@ -99,36 +112,21 @@ impl Client {
             contract,
             signer,
             wallet,
+            confirmations: 0,
             book: Book::in_memory(),
         };
-        Self {
-            core: Arc::new(core),
-            channels: Arc::default(),
-            scanned_to: Arc::default(),
-            claims: Arc::default(),
-        }
+        Self::of(core, Vec::new())
     }
 
-    fn with_book(
-        contract: Contract,
-        signer: Signer,
-        wallet: Wallet,
-        book: Book,
-        contents: BookContents,
-    ) -> Self {
-        let core = Arc::new(Core {
-            contract,
-            signer,
-            wallet,
-            book,
-        });
-        let channels = contents.channels.into_iter().map(|record| {
+    fn of(core: Core, records: Vec<ChannelRecord>) -> Self {
+        let core = Arc::new(core);
+        let channels = records.into_iter().map(|record| {
             let id = record.channel;
             (id, Channel::new(core.clone(), Line::resumed(record)))
         });
         Self {
             channels: Arc::new(Mutex::new(channels.collect())),
-            scanned_to: Arc::new(Mutex::new(contents.scanned_to)),
+            scanned_to: Arc::default(),
             claims: Arc::default(),
             core,
         }
@@ -164,7 +162,10 @@ impl Client {
     /// written. A channel that was opened all the same is found by [`Self::sync`].
     pub async fn open_channel(&self, receiver: Address, deposit: Deposit) -> Result<Channel, ChannelError> {
         let Core { contract, wallet, .. } = &*self.core;
-        let (id, receipts) = contract.open_channel(wallet, receiver, deposit).await?;
+        let (mut id, receipts) = contract.open_channel(wallet, receiver, deposit).await?;
+        let receipts = self.core.confirm(receipts).await?;
+        // A transaction that has moved to another block has opened the channel there.
+        id.open_block = u32::try_from(mined_in(&receipts).0).unwrap_or(id.open_block);
         let channel = self.remember(ChannelRecord::found(id, deposit, mined_in(&receipts)));
         // Nobody has signed anything on it yet.
         let saving = channel.update(|line| line.record.synced = true);

@@ -273,3 +273,26 @@ async fn a_channel_that_is_found_on_chain_is_in_the_book() {
     let contents = BookContents::read(&book).unwrap();
     assert_eq!(contents.channels.len(), 1);
 }
+
+#[tokio::test]
+async fn a_transaction_counts_once_so_many_blocks_lie_above_it() {
+    let stage = Stage::new().await;
+    let options = ClientOptions {
+        confirmations: 3,
+        ..ClientOptions::default()
+    };
+    let client = stage.open_client(options).await.unwrap();
+    let mut opening = Box::pin(client.open_channel(stage.receiver.address(), 50.into()));
+    let early = tokio::time::timeout(Duration::from_millis(700), &mut opening).await;
+    early.expect_err("no block lies above it yet");
+    assert!(client.channels().is_empty());
+    stage.mine(3);
+    let channel = opening.await.unwrap();
+    let mut closing = Box::pin(channel.close());
+    let early = tokio::time::timeout(Duration::from_millis(700), &mut closing).await;
+    early.expect_err("no block lies above it yet");
+    // Nothing is paid meanwhile.
+    assert_eq!(channel.state(), ChannelState::Settling);
+    stage.mine(3);
+    closing.await.unwrap();
+}

@@ -87,6 +87,10 @@ impl Stage {
         key(&self.chain, 1)
     }
 
+    pub(crate) fn mine(&self, blocks: u64) {
+        self.chain.mine(blocks);
+    }
+
     /// The sender, opened with its book.
     pub(crate) async fn open_client(&self, options: ClientOptions) -> Result<Client, ChannelError> {
         Client::open(self.contract.clone(), key(&self.chain, 1), options).await
