@@ -1,6 +1,6 @@
 //! The channel book: what a sender must not forget, in a file of its own.
 //!
-//! In reading order: [`file`] (whose it is, and its lock), [`rows`] (what is in it), and here the
+//! In reading order: `file` (whose it is, and its lock), `rows` (what is in it), and here the
 //! thread that writes it.
 //!
 //! A channel's row is written whole, and the newest one wins; so what waits is written together, by
