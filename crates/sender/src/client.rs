@@ -80,10 +80,12 @@ impl Client {
         let Some(path) = options.book else {
             return Ok(Self::of(core, Vec::new()).scan_from(options.scan_from));
         };
+        let genesis = core.contract.node().header(BlockNumber(0)).await?;
         let owner = Owner {
             chain_id: core.contract.node().chain_id(),
             contract: core.contract.address(),
             sender: core.signer.address(),
+            genesis: genesis.map(|header| header.block.hash).unwrap_or_default(),
         };
         let (wait, scan_from) = (options.book_wait, options.scan_from);
         let opening = tokio::task::spawn_blocking(move || Book::open(&path, &owner, scan_from, wait));

@@ -4,6 +4,8 @@ CREATE TABLE owner (
     chain_id      INTEGER NOT NULL,
     contract      TEXT NOT NULL,
     sender        TEXT NOT NULL,
+    -- The hash of the chain's first block: a development chain that begins anew has the same id.
+    genesis       TEXT NOT NULL,
     -- The last block whose events have been looked at.
     scanned_to    INTEGER NOT NULL
 ) STRICT;

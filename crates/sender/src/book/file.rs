@@ -44,18 +44,20 @@ pub(super) fn open(
         chain_id,
         contract,
         sender,
+        genesis,
     } = owner;
     connection.execute(
-        "INSERT INTO owner VALUES (1, ?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        "INSERT INTO owner VALUES (1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
         params![
             i64::try_from(*chain_id).unwrap_or(i64::MAX),
             contract.to_string(),
             sender.to_string(),
+            genesis.to_string(),
             i64::try_from(scan_from.0.saturating_sub(1)).unwrap_or(i64::MAX),
         ],
     )?;
     let found = super::rows::owner(&connection)?;
-    if found != *owner {
+    if !found.is(owner) {
         return Err(BookError::OtherOwner {
             path: path.into(),
             found: Box::new(found),

@@ -13,7 +13,7 @@ mod rows;
 pub use rows::StateError;
 
 use crate::line::ChannelRecord;
-use microraiden_protocol::{Address, BalanceProof, BlockNumber, ChannelId, ProofScheme};
+use microraiden_protocol::{Address, B256, BalanceProof, BlockNumber, ChannelId, ProofScheme};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,19 @@ pub struct Owner {
     pub contract: Address,
     /// Who pays.
     pub sender: Address,
+    /// The hash of the chain's first block, by which a development chain that began anew is told
+    /// from the one before; zero where the node does not have it.
+    pub genesis: B256,
+}
+
+impl Owner {
+    /// Whether both are the same, as far as is known.
+    fn is(&self, other: &Self) -> bool {
+        let parts = |owner: &Self| (owner.chain_id, owner.contract, owner.sender);
+        let is_same_chain =
+            self.genesis == other.genesis || self.genesis.is_zero() || other.genesis.is_zero();
+        parts(self) == parts(other) && is_same_chain
+    }
 }
 
 /// Why a channel book cannot be used.
@@ -76,8 +89,10 @@ pub enum BookError {
     },
     /// The book is of another sender, contract or chain.
     #[error(
-        "{path} is the book of {} on contract {} of chain {}, not of {} on {} of chain {}: name another file",
-        found.sender, found.contract, found.chain_id, expected.sender, expected.contract, expected.chain_id
+        "{path} is the book of {} on contract {} of chain {} that begins with block {}, not of {} on {} of chain {} \
+         that begins with {}: name another file, or remove it if that was a development chain",
+        found.sender, found.contract, found.chain_id, found.genesis,
+        expected.sender, expected.contract, expected.chain_id, expected.genesis
     )]
     OtherOwner {
         /// The file.

@@ -12,13 +12,18 @@ use std::str::FromStr;
 
 /// Whose book it is.
 pub(super) fn owner(connection: &Connection) -> Result<Owner, BookError> {
-    let owner = connection.query_one("SELECT chain_id, contract, sender FROM owner", [], |row| {
-        Ok(Owner {
-            chain_id: number(row, 0)?,
-            contract: text(row, 1)?,
-            sender: text(row, 2)?,
-        })
-    });
+    let owner = connection.query_one(
+        "SELECT chain_id, contract, sender, genesis FROM owner",
+        [],
+        |row| {
+            Ok(Owner {
+                chain_id: number(row, 0)?,
+                contract: text(row, 1)?,
+                sender: text(row, 2)?,
+                genesis: text(row, 3)?,
+            })
+        },
+    );
     Ok(owner?)
 }
 

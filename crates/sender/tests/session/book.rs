@@ -202,6 +202,25 @@ async fn a_book_is_one_process_and_one_senders() {
 }
 
 #[tokio::test]
+async fn a_development_chain_that_begins_anew_has_another_book() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("sender.book");
+    let stage = Stage::new().await;
+    drop(stage.open_client(with_book(&book)).await.unwrap());
+    // Its first block has its time, in seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let again = Stage::new().await;
+    assert_eq!(again.contract.address(), stage.contract.address());
+    let error = again.open_client(with_book(&book)).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("remove it if that was a development chain"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_sound_book_of_mine_is_refused() {
     let (stage, folder) = (Stage::new().await, tempfile::tempdir().unwrap());
     let book = folder.path().join("sender.book");
