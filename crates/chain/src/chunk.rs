@@ -1,5 +1,8 @@
 //! How many old blocks are asked for at once.
 
+use crate::error::ChainError;
+use crate::follower::{is_refusal, is_timeout};
+
 /// The most.
 const MOST_BLOCKS: u64 = 100_000;
 /// After so many answers in a row, twice as many blocks are asked for.
@@ -10,7 +13,7 @@ const GROW_AFTER: u32 = 16;
 /// It doubles after [`GROW_AFTER`] answers, and goes back when that is refused: a node that is strict refuses one
 /// request in so many.
 #[derive(Debug)]
-pub(crate) struct Chunk {
+pub struct Chunk {
     blocks: u64,
     answers: u32,
     /// What was answered before it grew.
@@ -51,6 +54,21 @@ impl Chunk {
     /// Notes that the node did not answer for so many blocks in time.
     pub(crate) fn timed_out(&mut self, asked: u64) {
         self.shrink(asked, 8);
+    }
+
+    /// Whether an error means that fewer blocks should be asked for; notes it.
+    pub(crate) fn shrinks(&mut self, asked: u64, error: &ChainError) -> bool {
+        if asked > 1 && is_refusal(error) {
+            tracing::debug!(%error, asked, "the node refuses so long a range");
+            self.refused(asked);
+            return true;
+        }
+        if asked > 1 && is_timeout(error) {
+            tracing::debug!(%error, asked, "the node takes too long for so long a range");
+            self.timed_out(asked);
+            return true;
+        }
+        false
     }
 
     fn shrink(&mut self, asked: u64, divisor: u64) {

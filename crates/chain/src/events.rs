@@ -3,6 +3,7 @@
 use crate::bindings::RaidenMicroTransferChannels::{
     ChannelCloseRequested, ChannelCreated, ChannelSettled, ChannelToppedUp, ChannelWithdraw,
 };
+use crate::chunk::Chunk;
 use crate::contract::Contract;
 use crate::error::ChainError;
 use crate::node::quantity;
@@ -78,6 +79,32 @@ impl Contract {
             });
         }
         Ok(events.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// The channel events from a block on, of as many blocks as the node answers for, and the last of these blocks;
+    /// for blocks that are not replaced any more, or by one who looks at them again.
+    ///
+    /// # Errors
+    /// When the node refuses or does not answer.
+    pub async fn events_from(
+        &self,
+        party: Party,
+        from: BlockNumber,
+        limit: BlockNumber,
+        chunk: &mut Chunk,
+    ) -> Result<(Vec<ChannelEvent>, BlockNumber), ChainError> {
+        loop {
+            let to = from.saturating_add(chunk.blocks() - 1).min(limit);
+            let asked = to.0.saturating_sub(from.0).saturating_add(1);
+            match self.events(party, from, to).await {
+                Ok(events) => {
+                    chunk.answered();
+                    return Ok((events, to));
+                }
+                Err(error) if chunk.shrinks(asked, &error) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The channel events of exactly this block; an error when the node does not have it.

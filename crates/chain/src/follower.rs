@@ -269,16 +269,7 @@ impl Follower {
             let asked = to.0 - from.0 + 1;
             let events = match self.contract.events(self.party, from, to).await {
                 Ok(events) => events,
-                Err(error) if asked > 1 && is_refusal(&error) => {
-                    tracing::debug!(%error, asked, "the node refuses so long a range");
-                    self.chunk.refused(asked);
-                    continue;
-                }
-                Err(error) if asked > 1 && is_timeout(&error) => {
-                    tracing::debug!(%error, asked, "the node takes too long for so long a range");
-                    self.chunk.timed_out(asked);
-                    continue;
-                }
+                Err(error) if self.chunk.shrinks(asked, &error) => continue,
                 Err(error) => return Err(error.into()),
             };
             self.chunk.answered();
@@ -308,7 +299,7 @@ pub(crate) fn is_refusal(error: &ChainError) -> bool {
 }
 
 /// Whether the node, or what stands before it, has given up on the question.
-fn is_timeout(error: &ChainError) -> bool {
+pub(crate) fn is_timeout(error: &ChainError) -> bool {
     let ChainError::Request { source, .. } = error else {
         return false;
     };

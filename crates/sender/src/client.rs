@@ -7,7 +7,7 @@ use crate::claims::Claims;
 use crate::error::ChannelError;
 use crate::line::{ChannelRecord, ChannelState, Line};
 use crate::policy::DepositPolicy;
-use microraiden_chain::{Contract, Party, Signer, Wallet, WalletOptions};
+use microraiden_chain::{Chunk, Contract, Party, Signer, Wallet, WalletOptions};
 use microraiden_protocol::{Address, Amount, BlockNumber, ChannelId, Deposit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,8 +15,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How many blocks' events are asked for at a time.
-const SCAN_BLOCKS: u64 = 10_000;
 /// So many blocks are looked at again, since they may have been replaced.
 const LOOK_BACK: u64 = 100;
 /// So many blocks after its end, a channel is looked at again for the same reason.
@@ -194,11 +192,11 @@ impl Client {
     pub async fn sync_with(&self, progress: impl Fn(BlockNumber, BlockNumber)) -> Result<(), ChannelError> {
         let contract = self.contract();
         let head = contract.node().block_number().await?;
+        let mut chunk = Chunk::default();
         let mut from = BlockNumber(self.scanned().0.saturating_sub(LOOK_BACK));
         while from <= head {
-            let to = from.saturating_add(SCAN_BLOCKS - 1).min(head);
             let party = Party::Sender(self.address());
-            let events = contract.events(party, from, to).await?;
+            let (events, to) = contract.events_from(party, from, head, &mut chunk).await?;
             let named: BTreeSet<_> = events.iter().map(|event| event.channel).collect();
             for id in named {
                 if self.channel(&id).is_none()

@@ -315,3 +315,34 @@ async fn a_transaction_counts_once_so_many_blocks_lie_above_it() {
     stage.mine(3);
     closing.await.unwrap();
 }
+
+#[tokio::test]
+async fn channels_are_found_through_a_node_that_gives_few_blocks_at_a_time() {
+    let stage = Stage::on(microraiden_devchain::Config {
+        max_log_range_blocks: Some(7),
+        ..microraiden_devchain::Config::default()
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let first = stage
+        .client
+        .open_channel(stage.receiver.address(), 50.into())
+        .await
+        .unwrap();
+    stage.mine(300);
+    let second = stage
+        .client
+        .open_channel(stage.receiver.address(), 50.into())
+        .await
+        .unwrap();
+    let options = with_book(&folder.path().join("sender.book"));
+    let client = stage.open_client(options).await.unwrap();
+    let told = std::sync::Mutex::new(Vec::new());
+    let tell = |reached, head| told.lock().expect("no panic").push((reached, head));
+    client.sync_with(tell).await.unwrap();
+    let found: Vec<_> = client.channels().iter().map(|channel| channel.id()).collect();
+    assert_eq!(found, [first.id(), second.id()]);
+    let told = told.into_inner().unwrap();
+    assert!(told.len() >= 300 / 7, "{told:?}");
+    assert!(told.is_sorted() && told.last().is_some_and(|(reached, head)| reached == head));
+}

@@ -22,7 +22,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        let chain = DevChain::start(Config::default()).await.expect("a chain");
+        Self::on(Config::default()).await
+    }
+
+    pub(crate) async fn on(config: Config) -> Self {
+        let chain = DevChain::start(config).await.expect("a chain");
         let node = Node::connect(&chain.url().parse().expect("a URL"))
             .await
             .expect("the node");
