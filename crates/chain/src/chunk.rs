@@ -10,7 +10,7 @@ const GROW_AFTER: u32 = 16;
 
 /// A number of blocks that a node answers for. It starts large; a refusal halves it and a timeout takes an eighth.
 ///
-/// It doubles after [`GROW_AFTER`] answers, and goes back when that is refused: a node that is strict refuses one
+/// It doubles after some answers, and goes back when that is refused: a node that is strict refuses one
 /// request in so many.
 #[derive(Debug)]
 pub struct Chunk {
