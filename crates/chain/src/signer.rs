@@ -15,6 +15,7 @@ pub struct Signer(Kind);
 enum Kind {
     Key(SecretKey),
     Remote(Arc<dyn alloy_signer::Signer + Send + Sync>),
+    Nobody(Address),
 }
 
 /// Why there is no signature.
@@ -28,6 +29,9 @@ pub enum SignerError {
         /// Why.
         source: alloy_signer::Error,
     },
+    /// There is no key, only an address.
+    #[error("there is no key of {0} here: it can be looked at, and nothing signed")]
+    NoKey(Address),
     /// What it gave is not a signature by its own address.
     #[error("the signer of {0} gave a signature that is not its own: do not use it")]
     Wrong(Address),
@@ -39,9 +43,15 @@ impl Signer {
         Self(Kind::Remote(Arc::new(signer)))
     }
 
+    /// Nobody: for those who only look at what an address has.
+    pub fn watching(address: Address) -> Self {
+        Self(Kind::Nobody(address))
+    }
+
     /// Whose signatures they are.
     pub fn address(&self) -> Address {
         match &self.0 {
+            Kind::Nobody(address) => *address,
             Kind::Key(key) => key.address(),
             Kind::Remote(signer) => signer.address(),
         }
@@ -50,10 +60,11 @@ impl Signer {
     /// Signs a hash, with low s.
     ///
     /// # Errors
-    /// When a remote signer fails, or gives another's signature. A key in this process never does.
+    /// When a remote signer fails, or gives another's signature; or there is none. A key in this process never fails.
     pub async fn sign(&self, hash: B256) -> Result<Signature, SignerError> {
         let signer = match &self.0 {
             Kind::Key(key) => return Ok(key.sign(hash)),
+            Kind::Nobody(address) => return Err(SignerError::NoKey(*address)),
             Kind::Remote(signer) => signer,
         };
         let address = signer.address();

@@ -1,7 +1,7 @@
 //! A sender on one channel contract, with its key and its channels.
 
 use crate::allow::{self, AllowedContract};
-use crate::book::{Book, Owner};
+use crate::book::{Book, BookContents, Owner};
 use crate::channel::{Action, Channel, Core, mined_in};
 use crate::claims::Claims;
 use crate::error::ChannelError;
@@ -41,6 +41,17 @@ pub struct ClientOptions {
     pub allowed: Vec<AllowedContract>,
 }
 
+/// Where a payment comes from.
+#[derive(Debug, Clone)]
+pub enum Funding {
+    /// A channel that has enough left.
+    Channel(Channel),
+    /// A channel after this was added to its deposit.
+    TopUp(Channel, Amount),
+    /// A new channel with this deposit.
+    Open(Deposit),
+}
+
 /// A sender: opens channels and finds those it has; clones share them.
 ///
 /// The channel book is free for another process once the last clone, and the last of its channels
@@ -78,17 +89,44 @@ impl Client {
         let Some(path) = options.book else {
             return Ok(Self::of(core, Vec::new()).scan_from(options.scan_from));
         };
-        let genesis = core.contract.node().header(BlockNumber(0)).await?;
-        let owner = Owner {
-            chain_id: core.contract.node().chain_id(),
-            contract: core.contract.address(),
-            sender: core.signer.address(),
-            genesis: genesis.map(|header| header.block.hash).unwrap_or_default(),
-        };
+        let owner = Owner::of(&core.contract, core.signer.address()).await?;
         let (wait, scan_from) = (options.book_wait, options.scan_from);
         let opening = tokio::task::spawn_blocking(move || Book::open(&path, &owner, scan_from, wait));
         let (book, contents) = opening.await.expect("opening a book does not panic")?;
         core.book = book;
+        let client = Self::of(core, contents.channels);
+        *client.scanned() = contents.scanned_to;
+        Ok(client)
+    }
+
+    /// Looks at the channels of a sender without its key: those in its book, which another process
+    /// may be using, and those that [`Self::sync`] finds. Nothing is written, and whatever needs a
+    /// signature fails.
+    ///
+    /// # Errors
+    /// When the node does not answer, or the book is not the sender's.
+    pub async fn look(
+        contract: Contract,
+        sender: Address,
+        options: ClientOptions,
+    ) -> Result<Self, ChannelError> {
+        let signer = Signer::watching(sender);
+        let wallet = Wallet::new(contract.node().clone(), signer.clone());
+        let owner = Owner::of(&contract, sender).await?;
+        let core = Core {
+            contract,
+            signer,
+            wallet,
+            confirmations: 0,
+            book: Book::in_memory(),
+        };
+        let contents = match &options.book {
+            Some(path) => BookContents::read_of(path, &owner)?,
+            None => None,
+        };
+        let Some(contents) = contents else {
+            return Ok(Self::of(core, Vec::new()).scan_from(options.scan_from));
+        };
         let client = Self::of(core, contents.channels);
         *client.scanned() = contents.scanned_to;
         Ok(client)
@@ -283,6 +321,24 @@ impl Client {
         policy: &DepositPolicy,
         is_free: impl Fn(&ChannelId) -> bool,
     ) -> Result<Channel, ChannelError> {
+        match self.funding(receiver, value, policy, is_free).await? {
+            Funding::Channel(channel) => Ok(channel),
+            Funding::TopUp(channel, added) => {
+                channel.topup(added).await?;
+                Ok(channel)
+            }
+            Funding::Open(deposit) => self.open_channel(receiver, deposit).await,
+        }
+    }
+
+    /// Where a payment would come from, among channels that are free.
+    pub(crate) async fn funding(
+        &self,
+        receiver: Address,
+        value: Amount,
+        policy: &DepositPolicy,
+        is_free: impl Fn(&ChannelId) -> bool,
+    ) -> Result<Funding, ChannelError> {
         let mut open = self.open_channels(Some(receiver)).await?;
         open.retain(|channel| is_free(&channel.id()));
         if let Some(channel) = open
@@ -290,19 +346,18 @@ impl Client {
             .filter(|channel| channel.remaining() >= value)
             .min_by_key(|channel| channel.remaining())
         {
-            return Ok(channel.clone());
+            return Ok(Funding::Channel(channel.clone()));
         }
         if let Some(channel) = open.iter().max_by_key(|channel| channel.remaining())
             && let Some(added) = policy.top_up(value, channel.deposit(), channel.remaining())
         {
-            channel.topup(added).await?;
-            return Ok(channel.clone());
+            return Ok(Funding::TopUp(channel.clone(), added));
         }
         let deposit = policy.initial(value).ok_or(ChannelError::DepositLimit {
             needed: value,
             allowed: policy.max_deposit,
         })?;
-        self.open_channel(receiver, deposit).await
+        Ok(Funding::Open(deposit))
     }
 
     pub(crate) fn claims(&self) -> &Arc<Claims> {

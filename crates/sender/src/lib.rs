@@ -27,12 +27,12 @@ mod session;
 
 pub use allow::AllowedContract;
 pub use channel::{Action, Channel};
-pub use client::{Client, ClientOptions};
+pub use client::{Client, ClientOptions, Funding};
 pub use error::ChannelError;
 pub use line::{ChannelRecord, ChannelState};
 pub use policy::DepositPolicy;
 pub use session::{
-    Closed, Closing, Cost, Decision, Denial, Failure, Fallback, Hooks, Paid, Paying, Request, Session,
+    Closed, Closing, Cost, Decision, Denial, Failure, Fallback, Hooks, Paid, Paying, Quote, Request, Session,
     SessionConfig, SessionError,
 };
 

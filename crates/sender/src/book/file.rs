@@ -56,14 +56,7 @@ pub(super) fn open(
             i64::try_from(scan_from.0.saturating_sub(1)).unwrap_or(i64::MAX),
         ],
     )?;
-    let found = super::rows::owner(&connection)?;
-    if !found.is(owner) {
-        return Err(BookError::OtherOwner {
-            path: path.into(),
-            found: Box::new(found),
-            expected: Box::new(owner.clone()),
-        });
-    }
+    owner.check(&super::rows::owner(&connection)?, path)?;
     Ok((connection, lock))
 }
 

@@ -13,6 +13,7 @@ mod rows;
 pub use rows::StateError;
 
 use crate::line::ChannelRecord;
+use microraiden_chain::{ChainError, Contract};
 use microraiden_protocol::{Address, B256, BalanceProof, BlockNumber, ChannelId, ProofScheme};
 use std::collections::HashMap;
 use std::fs::File;
@@ -40,6 +41,32 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// A sender on a contract.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn of(contract: &Contract, sender: Address) -> Result<Self, ChainError> {
+        let node = contract.node();
+        let genesis = node.header(BlockNumber(0)).await?;
+        Ok(Self {
+            chain_id: node.chain_id(),
+            contract: contract.address(),
+            sender,
+            genesis: genesis.map(|header| header.block.hash).unwrap_or_default(),
+        })
+    }
+
+    fn check(&self, found: &Self, path: &Path) -> Result<(), BookError> {
+        match found.is(self) {
+            true => Ok(()),
+            false => Err(BookError::OtherOwner {
+                path: path.into(),
+                found: Box::new(found.clone()),
+                expected: Box::new(self.clone()),
+            }),
+        }
+    }
+
     /// Whether both are the same, as far as is known.
     fn is(&self, other: &Self) -> bool {
         let parts = |owner: &Self| (owner.chain_id, owner.contract, owner.sender);
@@ -147,6 +174,19 @@ impl BookContents {
     pub fn read(path: &Path) -> Result<Self, BookError> {
         let connection = file::look(path)?;
         Self::of(&connection, path)
+    }
+
+    /// As [`Self::read`], for the book of this owner; `None` when there is no file.
+    ///
+    /// # Errors
+    /// As [`Self::read`], or when it is somebody else's.
+    pub fn read_of(path: &Path, owner: &Owner) -> Result<Option<Self>, BookError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let contents = Self::read(path)?;
+        owner.check(&contents.owner, path)?;
+        Ok(Some(contents))
     }
 
     fn of(connection: &rusqlite::Connection, path: &Path) -> Result<Self, BookError> {

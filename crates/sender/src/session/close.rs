@@ -81,7 +81,8 @@ impl Session {
             let _alone = server.alone().await;
             let channels: Vec<_> = {
                 let known = server.known();
-                known.left.iter().chain(&known.channel).cloned().collect()
+                let let_go = known.left.iter().chain(&known.used_up);
+                let_go.chain(&known.channel).cloned().collect()
             };
             for channel in channels {
                 if channel.state() == ChannelState::Open {

@@ -31,7 +31,7 @@ pub use request::Request;
 
 use crate::channel::Channel;
 use crate::claims::Claimant;
-use crate::client::Client;
+use crate::client::{Client, Funding};
 use bytes::Bytes;
 use exchange::{Body, Call, is_stopped};
 use hooks::{NoHooks, on_challenge};
@@ -75,6 +75,20 @@ pub struct Paid {
     pub channel: Option<ChannelId>,
     /// The balance that was signed for it.
     pub balance: Option<Balance>,
+}
+
+/// What a request would cost, and what would pay it.
+#[derive(Debug)]
+pub enum Quote {
+    /// Nothing is to be paid: the answer.
+    Free(Response),
+    /// A price.
+    Price {
+        /// What the server asks for.
+        challenge: Challenge,
+        /// What would pay it.
+        funding: Funding,
+    },
 }
 
 impl Paid {
@@ -209,6 +223,32 @@ impl Session {
         outcome
     }
 
+    async fn quote(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Quote, SessionError> {
+        let call = Call::new(&self.http, method, url, headers, body);
+        let server = self.server(&call.url)?;
+        let response = self.exchange_unpaid(&call).await?;
+        if response.status() != StatusCode::PAYMENT_REQUIRED {
+            return Ok(Quote::Free(response));
+        }
+        let challenge = Challenge::read(response.headers())?;
+        let needed = self.check(&server, &challenge)?.into();
+        self.check_budget(needed)?;
+        let used = server.known().channel.as_ref().map(Channel::id);
+        let is_free = |id: &ChannelId| used == Some(*id) || self.claimant.is_free(id);
+        let policy = &self.config.deposits;
+        let funding = self
+            .client
+            .funding(challenge.receiver, needed, policy, is_free)
+            .await?;
+        Ok(Quote::Price { challenge, funding })
+    }
+
     async fn buy(&self, call: &Call<'_>, expected: Option<Price>) -> Result<Paid, SessionError> {
         let server = self.server(&call.url)?;
         let known_price = {
@@ -306,6 +346,14 @@ impl Session {
             known.gateway_path.clone_from(&challenge.gateway_path);
         }
         Ok(price)
+    }
+
+    /// Whether so much is left of the budget.
+    fn check_budget(&self, needed: Amount) -> Result<(), SessionError> {
+        match self.budget.left() {
+            left if needed > left => Err(SessionError::Budget { needed, left }),
+            _ => Ok(()),
+        }
     }
 
     /// A price that may be paid.

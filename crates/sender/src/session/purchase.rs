@@ -89,7 +89,13 @@ impl<'a> Purchase<'a> {
                     }
                 }
             }
-            let payment = self.sign(&channel, &last).await?;
+            let payment = match self.sign(&channel, &last).await {
+                Err(error) if self.is_used_up(&error) => {
+                    self.use_up(&channel);
+                    continue;
+                }
+                signed => signed?,
+            };
             let states = self.server.known().states_payments.then_some(payment.pays);
             let headers = payment_headers(self.session.contract(), &payment.proof, states);
             let Presented { answer, repeated } = self
@@ -250,6 +256,22 @@ impl<'a> Purchase<'a> {
         Ok(payment.refused(standing))
     }
 
+    /// Whether the channel may not hold more, and a new one may hold what this request costs.
+    fn is_used_up(&self, error: &SessionError) -> bool {
+        let may_hold = self.session.config.deposits.initial(self.price.into());
+        let is_full = matches!(error, SessionError::Channel(ChannelError::DepositLimit { .. }));
+        is_full && may_hold.is_some()
+    }
+
+    /// Lets go of a channel that may not hold more; another takes its place, and it is closed with the rest.
+    fn use_up(&self, channel: &Channel) {
+        let mut known = self.server.known();
+        if known.channel.take_if(|used| used.id() == channel.id()).is_some() {
+            known.used_up.push(channel.clone());
+            known.accepted = false;
+        }
+    }
+
     /// Lets go of a channel that the receiver does not know. One that was opened for it just now
     /// is not replaced: the next would fare no better. Nor is more than a few that are open on chain:
     /// each costs gas, and locks a deposit until its close.
@@ -303,10 +325,8 @@ impl Session {
             }
             known.receiver.expect("every price was read from a challenge")
         };
-        let (needed, left) = (Amount::from(price), self.budget.left());
-        if needed > left {
-            return Err(SessionError::Budget { needed, left });
-        }
+        let needed = Amount::from(price);
+        self.check_budget(needed)?;
         let channel = self
             .client
             .suitable(receiver, needed, &self.config.deposits, |id| {

@@ -3,7 +3,7 @@
 use super::error::SessionError;
 use super::exchange::Body;
 use super::transport::Boxed;
-use super::{Paid, Session};
+use super::{Paid, Quote, Session};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -99,6 +99,16 @@ impl<'a> Request<'a> {
         self.session
             .run(self.method, url, self.headers, body, self.price)
             .await
+    }
+
+    /// Asks for the price, and says what would pay it within the session's limits. Nothing is
+    /// signed, and nothing is sent to the chain. What costs nothing is requested by this.
+    ///
+    /// # Errors
+    /// As [`Session::request`] before it signs.
+    pub async fn quote(self) -> Result<Quote, SessionError> {
+        let (url, body) = (self.url?, self.body?);
+        self.session.quote(self.method, url, self.headers, body).await
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Known {
     pub(super) channel: Option<Channel>,
     /// Channels that are open on chain, and that the server does not know any more.
     pub(super) left: Vec<Channel>,
+    /// Channels that may not hold more than they have paid.
+    pub(super) used_up: Vec<Channel>,
     /// Whether the receiver has accepted a payment on the channel since it was opened or topped up.
     pub(super) accepted: bool,
     /// What was paid for last: there the receiver can be asked for its balance.
@@ -94,6 +96,7 @@ impl Known {
     /// Forgets a channel that is closed.
     pub(super) fn let_go(&mut self, channel: ChannelId) {
         self.left.retain(|left| left.id() != channel);
+        self.used_up.retain(|used| used.id() != channel);
         if self.channel.as_ref().is_some_and(|used| used.id() == channel) {
             self.channel = None;
             self.accepted = false;

@@ -5,7 +5,7 @@ use crate::stage::{PRICE, Stage, config};
 use http::StatusCode;
 use microraiden_protocol::ledger::Payment;
 use microraiden_protocol::{Amount, Balance};
-use microraiden_sender::{Action, Closing, Session, SessionConfig, SessionError};
+use microraiden_sender::{Action, Closing, Funding, Quote, Session, SessionConfig, SessionError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -252,4 +252,47 @@ async fn the_budget_is_the_end() {
     let error = session.get(receiver.url()).await.unwrap_err();
     assert!(matches!(error, SessionError::Budget { .. }), "{error}");
     assert_eq!(balances(&receiver), units(&[5, 10]));
+}
+
+#[tokio::test]
+async fn a_channel_that_may_not_hold_more_is_followed_by_another() {
+    let stage = Stage::new().await;
+    let receiver = Receiver::start(&stage, |_| Fault::None).await;
+    let mut deposits = config().deposits;
+    deposits.max_deposit = 12.into();
+    let session = stage.session_with(SessionConfig { deposits, ..config() });
+    for _ in 0..5 {
+        session.get(receiver.url()).await.unwrap();
+    }
+    // Two payments each, and two tokens that are too few for a third.
+    assert_eq!(stage.open_channels().await, 3);
+    assert_eq!(session.spent(), Amount::from(5 * PRICE));
+    let closed = session.close().await.unwrap();
+    let balances: Vec<_> = closed.iter().map(|closed| closed.balance).collect();
+    assert_eq!(balances, units(&[10, 10, 5]));
+    assert_eq!(stage.receiver_tokens().await, Amount::from(5 * PRICE));
+}
+
+#[tokio::test]
+async fn a_quote_says_what_would_pay_and_signs_nothing() {
+    let stage = Stage::new().await;
+    let receiver = Receiver::start(&stage, |_| Fault::None).await;
+    let session = stage.session();
+    let quote = async || match session.get(receiver.url()).quote().await.unwrap() {
+        Quote::Price { challenge, funding } => {
+            assert_eq!(challenge.price, PRICE.into());
+            funding
+        }
+        Quote::Free(answer) => panic!("{answer:?}"),
+    };
+    let funding = quote().await;
+    assert!(
+        matches!(funding, Funding::Open(deposit) if deposit == (10 * PRICE).into()),
+        "{funding:?}"
+    );
+    assert_eq!((stage.open_channels().await, receiver.sold()), (0, vec![]));
+    session.get(receiver.url()).await.unwrap();
+    let funding = quote().await;
+    assert!(matches!(funding, Funding::Channel(_)), "{funding:?}");
+    assert_eq!(receiver.sold(), [Amount::from(PRICE)]);
 }
