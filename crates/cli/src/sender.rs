@@ -61,6 +61,22 @@ impl SenderArgs {
         Ok(Client::open(contract, key, options).await?)
     }
 
+    /// A client that only looks, for which no password is asked; another process may be paying meanwhile.
+    ///
+    /// # Errors
+    /// When the address, the node, the contract or the book cannot be read.
+    pub(crate) async fn looking(&self) -> Result<Client, Failure> {
+        let sender = self.key.address()?;
+        let node = self.node.connect().await?;
+        let (contract, scan_from) = contract(node, &self.contract).await?;
+        let options = ClientOptions {
+            book: Some(self.book(contract.address(), sender)?),
+            scan_from,
+            ..ClientOptions::default()
+        };
+        Ok(Client::look(contract, sender, options).await?)
+    }
+
     /// The channel book of a sender at a contract: the one that was named, or the usual one, whose folder is created.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::{Failure, sender};
 use comfy_table::{Table, presets};
 use microraiden_chain::deployment::in_ether;
 use microraiden_protocol::Amount;
-use microraiden_sender::Client;
+use microraiden_sender::{Client, ClientOptions};
 use serde_json::json;
 
 /// Shows the address; and with a contract, what the chain knows of it.
@@ -21,13 +21,16 @@ pub(super) async fn run(args: &ShowArgs) -> Result<(), Failure> {
         }
         return Ok(());
     };
-    let key = args.key.load()?;
-    let (contract, start_block) = sender::contract(args.node.connect().await?, &contract).await?;
+    let address = args.key.address()?;
+    let (contract, scan_from) = sender::contract(args.node.connect().await?, &contract).await?;
     let units = Units::new(contract.token().clone(), args.base_units);
-    let address = key.address();
     let ether = contract.node().eth_balance(address).await?;
     let tokens = contract.token_balance(address).await?;
-    let client = Client::new(contract, key).scan_from(start_block);
+    let options = ClientOptions {
+        scan_from,
+        ..ClientOptions::default()
+    };
+    let client = Client::look(contract, address, options).await?;
     let open = client.open_channels(None).await?;
     // What channels hold was minted by one token, so the sum saturates only in theory.
     let locked = open.iter().fold(Amount::ZERO, |sum, channel| {

@@ -13,7 +13,7 @@ use crate::{Failure, sender};
 use args::{ChannelArgs, ChannelsArgs, ChannelsCommand, CommonArgs, ListArgs};
 use microraiden_chain::Contract;
 use microraiden_sender::ChannelRecord;
-use microraiden_sender::book::BookContents;
+use microraiden_sender::book::{BookContents, Owner};
 use serde_json::Value;
 
 /// Does what is asked for.
@@ -35,22 +35,11 @@ async fn read(args: &CommonArgs) -> Result<(Contract, Vec<ChannelRecord>), Failu
     let sender = args.sender.key.address()?;
     let (contract, _) = sender::contract(args.sender.node.connect().await?, &args.sender.contract).await?;
     let path = args.sender.book(contract.address(), sender)?;
-    if !path.exists() {
+    let owner = Owner::of(&contract, sender).await?;
+    let Some(contents) = BookContents::read_of(&path, &owner)? else {
         eprintln!("there is no channel book {} yet", path.display());
         return Ok((contract, Vec::new()));
-    }
-    let contents = BookContents::read(&path)?;
-    let owner = &contents.owner;
-    if (owner.chain_id, owner.contract, owner.sender)
-        != (contract.node().chain_id(), contract.address(), sender)
-    {
-        let (sender, contract, chain) = (owner.sender, owner.contract, owner.chain_id);
-        return Err(format!(
-            "{} is the book of {sender} on contract {contract} of chain {chain}: name another",
-            path.display()
-        )
-        .into());
-    }
+    };
     Ok((contract, contents.channels))
 }
 

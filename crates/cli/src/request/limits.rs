@@ -9,23 +9,29 @@ use microraiden_sender::{ChannelError, DepositPolicy, SessionConfig, SessionErro
 use std::time::Duration;
 
 /// The longest wait for a connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The limits for a request that costs at most `max_price`.
+/// The limits for a request that costs at most `max_price`; without it, for asking what it costs.
 ///
 /// # Errors
 /// When an amount cannot be read.
-pub(super) fn config(args: &RequestArgs, max_price: Amount, units: &Units) -> Result<SessionConfig, Failure> {
+pub(super) fn config(
+    args: &RequestArgs,
+    max_price: Option<Amount>,
+    units: &Units,
+) -> Result<SessionConfig, Failure> {
     let limits = &args.limits;
-    let max_deposit = match &limits.max_deposit {
-        Some(text) => units.read(text)?,
+    let max_deposit = match (&limits.max_deposit, max_price) {
+        (Some(text), _) => units.read(text)?,
+        (None, None) => Amount::MAX,
         // A sum of ten, since amounts do not multiply.
-        None => (0..10)
+        (None, Some(max_price)) => (0..10)
             .try_fold(Amount::ZERO, |sum, _| sum.checked_add(max_price))
             .ok_or_else(|| {
                 Misuse("ten times the price is more than any token has: give --max-deposit".to_owned())
             })?,
     };
+    let max_price = max_price.unwrap_or(Amount::MAX);
     let budget = match &limits.budget {
         Some(text) => units.read(text)?,
         None => max_price,

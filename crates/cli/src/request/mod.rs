@@ -23,14 +23,17 @@ use report::Report;
 /// Makes one request; fails when the answer is not a success.
 pub(crate) async fn run(method: Method, args: RequestArgs) -> Result<(), Failure> {
     let content = Content::read(&args.content)?;
-    let client = args.sender.client().await?;
+    let client = match args.dry_run {
+        true => args.sender.looking().await?,
+        false => args.sender.client().await?,
+    };
     let units = Units::new(client.contract().token().clone(), args.base_units);
     if args.dry_run {
-        return dry_run::run(method, &args, content, &client, &units).await;
+        return dry_run::run(method, &args, content, client, &units).await;
     }
     let max_price = args.limits.max_price.as_deref();
     let max_price = units.read(max_price.ok_or_else(|| Misuse("--max-price is missing".to_owned()))?)?;
-    let session = Session::new(client, limits::config(&args, max_price, &units)?)?;
+    let session = Session::new(client, limits::config(&args, Some(max_price), &units)?)?;
     let output = Output::prepare(&args.answer)?;
 
     let asked = session.request(method, args.url.clone(), content.headers, content.body);

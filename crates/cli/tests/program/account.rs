@@ -58,15 +58,17 @@ async fn a_new_key_is_encrypted_found_by_default_and_never_overwritten() {
     assert_ne!(succeeded(&other)["address"], made["address"]);
     assert!(!place.path("data/microraiden/other.key").exists());
 
-    // The password opens it, and no other does.
+    // What it owns is told without the password; only the password opens it.
     succeeded(&place.deploy(&[]).await);
     place.secret("wrong", "open barley");
-    let with = async |password| account(&place, &["show", "--private-key-password-file", password]).await;
-    failed(&with("wrong").await, 1, "the password does not open");
+    let owns = succeeded(&account(&place, &["show"]).await);
     assert_eq!(
-        text(&succeeded(&with("password").await), "/address"),
-        text(&made, "/address")
+        (text(&owns, "/address"), text(&owns, "/tokens")),
+        (text(&made, "/address"), "0")
     );
+    let with = async |password| account(&place, &["fund", "--private-key-password-file", password]).await;
+    failed(&with("wrong").await, 1, "the password does not open");
+    failed(&with("password").await, 1, "has 0 ether");
 }
 
 #[tokio::test(flavor = "multi_thread")]

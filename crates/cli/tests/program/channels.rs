@@ -1,11 +1,11 @@
 //! The channels of a sender, through their whole lives, with the real contract and a real receiver.
 
 use crate::place::{Place, failed, json_of, said, succeeded, text};
-use crate::state::{config, proxy, start};
+use crate::shop::Shop;
+use crate::state::config;
 use microraiden_chain::{Contract, Node};
 use microraiden_protocol::{Address, SecretKey};
 use microraiden_sender::{Client, ClientOptions};
-use microraiden_tests::Upstream;
 use serde_json::{Value, json};
 use std::process::Output;
 
@@ -41,22 +41,11 @@ fn check(told: &Value, expected: &[(&str, Value)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_is_opened_paid_with_topped_up_closed_and_forgotten() {
-    let place = Place::new(config(31337)).await;
-    succeeded(&place.deploy(&[]).await);
-    let upstream = Upstream::start().await;
-    let behind = upstream.url();
-    let options = proxy(
-        &place,
-        "receiver.key",
-        "deployment.json",
-        behind.as_str(),
-        Some("state.db"),
-    );
-    let (_proxy, address) = start(&options).await;
+    let Shop { place, address, .. } = &Shop::open().await;
     let receiver = place.chain.accounts()[1].address.to_string();
 
-    assert_eq!(succeeded(&channels(&place, &["list"]).await), json!([]));
-    let opened = channels(&place, &["open", &receiver, "0.00000000000000005 TKN"]).await;
+    assert_eq!(succeeded(&channels(place, &["list"]).await), json!([]));
+    let opened = channels(place, &["open", &receiver, "0.00000000000000005 TKN"]).await;
     let opened = succeeded(&opened);
     let unused = [
         ("/deposit", json!("50")),
@@ -68,14 +57,14 @@ async fn a_channel_is_opened_paid_with_topped_up_closed_and_forgotten() {
     assert!(opened["gas"].as_u64().unwrap() > 21_000, "{opened}");
 
     let url = format!("{address}/echo/x");
-    let get = [&["get", &url, "--max-price", "5"], &sender(&place)[..]].concat();
+    let get = [&["get", &url, "--max-price", "5"], &sender(place)[..]].concat();
     let paid = place.run(&get).await;
     assert!(
         paid.status.success() && !said(&paid).contains("opened the channel"),
         "{}",
         said(&paid)
     );
-    let listed = succeeded(&channels(&place, &["list"]).await);
+    let listed = succeeded(&channels(place, &["list"]).await);
     let used = [
         ("/0/receiver", json!(receiver)),
         ("/0/open_block", opened["open_block"].clone()),
@@ -88,12 +77,12 @@ async fn a_channel_is_opened_paid_with_topped_up_closed_and_forgotten() {
 
     assert_eq!(
         text(
-            &succeeded(&channels(&place, &["topup", &receiver, "10"]).await),
+            &succeeded(&channels(place, &["topup", &receiver, "10"]).await),
             "/deposit"
         ),
         "60"
     );
-    let shown = succeeded(&channels(&place, &["show", &receiver]).await);
+    let shown = succeeded(&channels(place, &["show", &receiver]).await);
     check(
         &shown,
         &[
@@ -102,23 +91,23 @@ async fn a_channel_is_opened_paid_with_topped_up_closed_and_forgotten() {
         ],
     );
 
-    let elsewhere = channels(&place, &["close", &receiver, "--url", "http://127.0.0.1:1/x"]).await;
+    let elsewhere = channels(place, &["close", &receiver, "--url", "http://127.0.0.1:1/x"]).await;
     failed(&elsewhere, 5, "with --uncooperative");
     // Where the server is, the book knows.
-    let closed = succeeded(&channels(&place, &["close", &receiver]).await);
+    let closed = succeeded(&channels(place, &["close", &receiver]).await);
     check(
         &closed,
         &[("/state", json!("closed")), ("/agreed_close", json!("5"))],
     );
     failed(
-        &channels(&place, &["topup", &receiver, "10"]).await,
+        &channels(place, &["topup", &receiver, "10"]).await,
         1,
         "closing or closed",
     );
-    let shown = succeeded(&channels(&place, &["show", &receiver]).await);
+    let shown = succeeded(&channels(place, &["show", &receiver]).await);
     check(&shown, &[("/on_chain", Value::Null)]);
-    succeeded(&channels(&place, &["forget", &receiver]).await);
-    assert_eq!(succeeded(&channels(&place, &["sync"]).await), json!([]));
+    succeeded(&channels(place, &["forget", &receiver]).await);
+    assert_eq!(succeeded(&channels(place, &["sync"]).await), json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,9 @@
 //! Paying a server whose connections are encrypted.
 
 use crate::place::{Place, failed, said, succeeded};
-use crate::state::{config, proxy, start};
+use crate::shop::Shop;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use microraiden_tests::Upstream;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -63,18 +62,12 @@ async fn run(place: &Place, authority: &str, arguments: &[&str]) -> Output {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_proves_who_it_is_is_paid_and_another_is_not() {
-    let place = Place::new(config(31337)).await;
-    succeeded(&place.deploy(&[]).await);
-    let upstream = Upstream::start().await;
-    let behind = upstream.url();
-    let options = proxy(
-        &place,
-        "receiver.key",
-        "deployment.json",
-        behind.as_str(),
-        Some("state.db"),
-    );
-    let (_proxy, address) = start(&options).await;
+    let Shop {
+        place,
+        upstream,
+        address,
+        ..
+    } = &Shop::open().await;
     let server = address.strip_prefix("http://").unwrap().to_owned();
     let (port, certificate) = encrypt(server.clone()).await;
     let (_, other) = encrypt(server).await;
@@ -95,10 +88,10 @@ async fn a_server_that_proves_who_it_is_is_paid_and_another_is_not() {
         "--max-price",
         "5",
     ];
-    let refused = run(&place, "other.pem", &get).await;
+    let refused = run(place, "other.pem", &get).await;
     failed(&refused, 1, "certificate");
     assert_eq!(upstream.served(), 0);
-    let paid = run(&place, "authority.pem", &[&get[..], &["--close"]].concat()).await;
+    let paid = run(place, "authority.pem", &[&get[..], &["--close"]].concat()).await;
     assert!(paid.status.success(), "{}", said(&paid));
     assert_eq!(paid.stdout, b"hello");
     assert!(
@@ -106,7 +99,7 @@ async fn a_server_that_proves_who_it_is_is_paid_and_another_is_not() {
         "{}",
         said(&paid)
     );
-    let stats = run(&place, "authority.pem", &["stats", &base]).await;
+    let stats = run(place, "authority.pem", &["stats", &base]).await;
     assert_eq!(
         succeeded(&stats)["contract"],
         place.deployment()["contract"]["address"]

@@ -20,5 +20,6 @@ mod process;
 mod relay;
 mod request;
 mod scale;
+mod shop;
 mod state;
 mod stats;

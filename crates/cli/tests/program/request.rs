@@ -1,9 +1,7 @@
 //! Requests that are paid for, with all methods, within limits, and what they say of it.
 
-use crate::place::{Place, failed, said, succeeded, text};
-use crate::process::Program;
-use crate::state::{config, proxy, start};
-use microraiden_tests::Upstream;
+use crate::place::{failed, said, succeeded, text};
+use crate::shop::Shop;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Output;
@@ -12,36 +10,7 @@ const SECRET: &str = "s3cr3t-of-the-user";
 /// Nobody is paid by this name.
 const STRANGER: &str = "0x00000000000000000000000000000000DeaDBeef";
 
-/// A place with a proxy that sells for 5, and what is behind it.
-struct Shop {
-    place: Place,
-    upstream: Upstream,
-    address: String,
-    _proxy: Program,
-}
-
 impl Shop {
-    async fn open() -> Self {
-        let place = Place::new(config(31337)).await;
-        succeeded(&place.deploy(&[]).await);
-        let upstream = Upstream::start().await;
-        let behind = upstream.url();
-        let options = proxy(
-            &place,
-            "receiver.key",
-            "deployment.json",
-            behind.as_str(),
-            Some("state.db"),
-        );
-        let (proxy, address) = start(&options).await;
-        Self {
-            place,
-            upstream,
-            address,
-            _proxy: proxy,
-        }
-    }
-
     /// Requests a path, with a limit that suffices unless there is another.
     async fn request(&self, method: &str, path: &str, options: &[&str]) -> Output {
         self.request_with(method, path, options, "").await
@@ -294,6 +263,17 @@ async fn a_dry_run_tells_the_price_and_what_would_pay_it() {
         (&Value::Null, &json!("50"))
     );
     assert_eq!(shop.upstream.served(), 1);
+    // Another process pays with the book meanwhile.
+    let books = fs::read_dir(shop.place.path("data/microraiden")).unwrap();
+    let mut locks = books.map(|file| file.unwrap().path());
+    let lock = locks.find(|file| file.extension().is_some_and(|end| end == "lock"));
+    let lock = fs::File::open(lock.unwrap()).unwrap();
+    lock.try_lock().unwrap();
+    let beside = succeeded(&shop.request("get", "/echo/x", &["--dry-run"]).await);
+    assert_eq!(beside["channel"], second["channel"]);
+    let refused = shop.request("get", "/echo/x", &[]).await;
+    failed(&refused, 1, "microraiden pay-proxy");
+    drop(lock);
     // What is free is requested.
     let behind = shop.upstream.url().join("echo/free").unwrap();
     let arguments = ["get", behind.as_str(), "--dry-run", "--private-key", "owner.key"];

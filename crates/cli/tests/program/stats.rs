@@ -1,28 +1,18 @@
 //! What a receiver tells of its channels: a real one, one of 2018, and others that tell nothing.
 
 use crate::place::{Place, failed, succeeded};
-use crate::state::{config, pay, proxy, start};
+use crate::shop::Shop;
+use crate::state::{config, pay};
 use axum::Router;
 use axum::routing::get;
-use microraiden_tests::Upstream;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_url_of_a_receiver_will_do() {
-    let place = Place::new(config(31337)).await;
-    let deployed = succeeded(&place.deploy(&[]).await);
-    let upstream = Upstream::start().await;
-    let behind = upstream.url();
-    let options = proxy(
-        &place,
-        "receiver.key",
-        "deployment.json",
-        behind.as_str(),
-        Some("state.db"),
-    );
-    let (_program, address) = start(&options).await;
-    pay(&place, &address).await;
+    let Shop { place, address, .. } = &Shop::open().await;
+    let deployed = place.deployment();
+    pay(place, address).await;
     let expected = json!({
         "receiver": place.chain.accounts()[1].address.to_string(),
         "contract": deployed["contract"]["address"],
@@ -40,9 +30,7 @@ async fn any_url_of_a_receiver_will_do() {
         let told = succeeded(&place.run(&["stats", &format!("{address}{url}")]).await);
         assert_eq!(told, expected, "{url}");
     }
-    let told = place
-        .run(&["stats", &address, "--rpc-provider", &place.url])
-        .await;
+    let told = place.run(&["stats", address, "--rpc-provider", &place.url]).await;
     assert_eq!(succeeded(&told)["token"]["symbol"], "TKN");
 }
 
