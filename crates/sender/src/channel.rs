@@ -23,6 +23,17 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Nothing is kept, and a transaction counts once it is mined.
+    pub(crate) fn new(contract: Contract, signer: Signer, wallet: Wallet) -> Self {
+        Self {
+            contract,
+            signer,
+            wallet,
+            confirmations: 0,
+            book: Book::in_memory(),
+        }
+    }
+
     /// Waits until the last of these transactions is confirmed.
     pub(crate) async fn confirm(&self, mut receipts: Receipts) -> Result<Receipts, TransactionError> {
         if self.confirmations > 0

@@ -79,13 +79,8 @@ impl Client {
         allow::check(&contract, &options.allowed)?;
         let signer = signer.into();
         let wallet = Wallet::with_options(contract.node().clone(), signer.clone(), options.wallet);
-        let mut core = Core {
-            contract,
-            signer,
-            wallet,
-            confirmations: options.confirmations,
-            book: Book::in_memory(),
-        };
+        let mut core = Core::new(contract, signer, wallet);
+        core.confirmations = options.confirmations;
         let Some(path) = options.book else {
             return Ok(Self::of(core, Vec::new()).scan_from(options.scan_from));
         };
@@ -113,13 +108,7 @@ impl Client {
         let signer = Signer::watching(sender);
         let wallet = Wallet::new(contract.node().clone(), signer.clone());
         let owner = Owner::of(&contract, sender).await?;
-        let core = Core {
-            contract,
-            signer,
-            wallet,
-            confirmations: 0,
-            book: Book::in_memory(),
-        };
+        let core = Core::new(contract, signer, wallet);
         let contents = match &options.book {
             Some(path) => BookContents::read_of(path, &owner)?,
             None => None,
@@ -137,23 +126,12 @@ impl Client {
     pub fn new(contract: Contract, signer: impl Into<Signer>) -> Self {
         let signer = signer.into();
         let wallet = Wallet::new(contract.node().clone(), signer.clone());
-        Self::in_memory(contract, signer, wallet)
+        Self::of(Core::new(contract, signer, wallet), Vec::new())
     }
 
     /// As [`Self::new`], with a wallet that others use as well, or with options of its own.
     pub fn with_wallet(contract: Contract, signer: impl Into<Signer>, wallet: Wallet) -> Self {
-        Self::in_memory(contract, signer.into(), wallet)
-    }
-
-    fn in_memory(contract: Contract, signer: Signer, wallet: Wallet) -> Self {
-        let core = Core {
-            contract,
-            signer,
-            wallet,
-            confirmations: 0,
-            book: Book::in_memory(),
-        };
-        Self::of(core, Vec::new())
+        Self::of(Core::new(contract, signer.into(), wallet), Vec::new())
     }
 
     fn of(core: Core, records: Vec<ChannelRecord>) -> Self {
