@@ -5,7 +5,7 @@ use microraiden_devchain::{Config, DevChain, Mining};
 use microraiden_protocol::SecretKey;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// Which program a test runs against.
@@ -16,6 +16,9 @@ pub enum NodeKind {
     /// Foundry's, a process of its own.
     Anvil,
 }
+
+/// How long anvil may take to enter into its books what it has answered for.
+const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// The environment variable that says which node the whole-system tests run on.
 const CHOICE: &str = "MICRORAIDEN_TEST_NODE";
@@ -130,6 +133,15 @@ impl TestNode {
         let digits = number.as_str().and_then(|number| number.strip_prefix("0x"));
         let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
         number.expect("a block number is a quantity")
+    }
+
+    /// Waits until anvil shows what it has answered for: it enters some of it into its books later. The project's own
+    /// chain is given no time.
+    pub async fn catch_up(&self, shows: impl AsyncFn() -> bool) {
+        let begin = Instant::now();
+        while matches!(self, Self::Anvil(_)) && begin.elapsed() < CATCH_UP && !shows().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Mines blocks.

@@ -185,6 +185,11 @@ async fn ask_about_transactions(node: &mut Examined) {
         json!({ "from": FROM, "to": NOBODY, "value": "0x7", "gas": "0x5208", "gasPrice": "0x4a817c800" });
     let receipt = node.control("eth_sendTransactionSync", json!([transfer])).await;
     let hash = &receipt["transactionHash"];
+    let is_mined = async || {
+        let found = node.control("eth_getTransactionByHash", json!([hash])).await;
+        !found["blockNumber"].is_null()
+    };
+    node.node.catch_up(is_mined).await;
     node.ask("a mined transaction", "eth_getTransactionByHash", json!([hash]))
         .await;
     node.ask("a receipt", "eth_getTransactionReceipt", json!([hash]))

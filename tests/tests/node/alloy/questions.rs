@@ -9,8 +9,6 @@ use alloy_rpc_types_eth::{
     state::{AccountOverride, StateOverridesBuilder},
 };
 use alloy_sol_types::{SolError, SolEvent};
-use microraiden_tests::TestNode;
-use std::time::{Duration, Instant};
 
 use super::{Bench, Probe, STRANGER, call, refusal, setting, transfer};
 
@@ -151,16 +149,9 @@ pub(super) async fn fees_follow_the_blocks(bench: &Bench) {
         let asked = bench.client.get_fee_history(3, BlockNumberOrTag::Latest, &[50.0]);
         asked.await.unwrap()
     };
-    let (begin, mut answer) = (Instant::now(), history().await);
-    // anvil enters blocks into its history some time after they are mined.
-    while matches!(bench.node, TestNode::Anvil(_))
-        && answer.base_fee_per_gas.len() < 4
-        && begin.elapsed() < Duration::from_secs(10)
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        answer = history().await;
-    }
-    let history = answer;
+    let is_whole = async || history().await.base_fee_per_gas.len() == 4;
+    bench.node.catch_up(is_whole).await;
+    let history = history().await;
     assert_eq!(history.oldest_block, 3);
     assert_eq!(history.base_fee_per_gas.len(), 4);
     assert_eq!(history.reward.unwrap().len(), 3);
