@@ -4,8 +4,7 @@ use crate::world::World;
 use axum::Router;
 use microraiden_manager::ChannelManager;
 use microraiden_paywall::{Paywall, rest};
-use microraiden_protocol::Price;
-use microraiden_proxy::{Config, Limits, Route, Server};
+use microraiden_proxy::{Config, Limits, Proxy, Resource, Route, Server, Site};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -37,6 +36,17 @@ impl Default for Patience {
         Self {
             limits: Limits::default(),
             upstream_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Patience {
+    /// Makes a proxy wait so.
+    pub fn apply(self, config: &mut Config) {
+        config.limits = self.limits;
+        for route in &mut config.site.routes {
+            let Resource::Upstream { timeout, .. } = &mut route.resource;
+            *timeout = self.upstream_timeout;
         }
     }
 }
@@ -79,8 +89,7 @@ impl Receiver {
         patience: Patience,
     ) -> Self {
         let change = |config: &mut Config| {
-            config.upstream_timeout = patience.upstream_timeout;
-            config.limits = patience.limits;
+            patience.apply(config);
         };
         Self::start_with(world, upstream, price, state_file, manager, change).await
     }
@@ -129,11 +138,7 @@ impl Receiver {
         let bound = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address");
         let monitored = monitor.as_ref().map(bound);
         let address = listener.local_addr().expect("a bound socket has an address");
-        let route = Route {
-            path: "/{*rest}".to_owned(),
-            price: Price::from(price),
-            upstream,
-        };
+        let route = Route::new("/{*rest}", price, upstream);
         let mut config = Config {
             receiver: microraiden_manager::Receiver {
                 rpc: vec![world.node.url()],
@@ -142,11 +147,11 @@ impl Receiver {
                 state_file: state_file.to_owned(),
             },
             manager,
-            routes: vec![route],
-            upstream_timeout: Patience::default().upstream_timeout,
             limits: Patience::default().limits,
-            rest: microraiden_proxy::rest::Settings::default(),
-            cors: microraiden_proxy::Cors::None,
+            site: Site {
+                routes: vec![route],
+                ..Site::default()
+            },
         };
         change(&mut config);
         let (shutdown, mut stopped) = watch::channel(false);
@@ -154,8 +159,11 @@ impl Receiver {
             // A dropped sender means the same.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
-        let run = microraiden_proxy::run_monitored(config, listener, monitor, stopped);
-        let task = tokio::spawn(run);
+        let mut proxy = Proxy::new(config, listener);
+        if let Some(monitor) = monitor {
+            proxy = proxy.with_monitor(monitor);
+        }
+        let task = tokio::spawn(proxy.run(stopped));
         Self {
             address,
             monitor: monitored,

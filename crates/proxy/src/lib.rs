@@ -1,10 +1,11 @@
 //! The receiver's proxy: sells what upstream servers offer, route by route.
 //!
 //! [`run`] puts everything together: the state file, the contract, the channel manager, the REST
-//! interface, and a paywall before each [`Route`]. It returns when it is told to shut down, after
-//! the requests in flight are answered and everything accepted is durable.
+//! interface, and a paywall before each [`Route`] of the [`Site`]. It returns when it is told to
+//! shut down, after the requests in flight are answered and everything accepted is durable.
 //!
-//! [`run_monitored`] shows besides, at an address of its own, how the receiver fares.
+//! [`Proxy`] shows besides, at an address of its own, how the receiver fares, and its [`Control`]
+//! changes the site while it runs.
 //!
 //! [`tutorial`] shows how to sell from a program of one's own.
 //!
@@ -17,13 +18,15 @@ mod cors;
 mod monitor;
 mod run;
 mod server;
+mod site;
 mod target;
 pub mod tutorial;
 mod upstream;
 
-pub use config::{Config, Route};
+pub use config::Config;
 pub use cors::{Cors, NotAnOrigin, Origin};
 pub use microraiden_paywall::rest;
-pub use run::{RunError, run, run_monitored};
+pub use run::{ChangeError, Control, Proxy, RunError, run};
 pub use server::{GRACE, Limits, Server};
+pub use site::{Host, NotAHost, Prices, Resource, Route, RouteFault, Site, SiteError};
 pub use upstream::{Upstream, remove_hop_by_hop};

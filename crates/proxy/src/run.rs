@@ -1,16 +1,15 @@
 //! Putting the parts together, serving, and stopping in order.
 
-use crate::config::{Config, Route};
+use crate::config::Config;
 use crate::monitor::Monitor;
 use crate::server::{Server, allow_files};
-use crate::upstream::Upstream;
-use axum::Router;
+use crate::site::{Site, SiteError};
 use microraiden_manager::{ChainError, ChannelManager, OpenError};
 use microraiden_paywall::{Paywall, rest};
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tower::ServiceBuilder;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Why the proxy did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +20,9 @@ pub enum RunError {
     /// The node is on another chain now, or the contract is gone.
     #[error("the chain cannot be followed any more")]
     Chain(#[source] Arc<ChainError>),
-    /// An upstream cannot be reached in the way its address asks for.
-    #[error("the address of an upstream begins with http://, not {0}://")]
-    UpstreamScheme(String),
-    /// A route's pattern cannot be read, or matches the same paths as another route or the REST
-    /// interface.
-    #[error(
-        "the path pattern {0:?} cannot be used: write /name, /{{one}} or /all/{{*rest}}, and not what the proxy or another route answers"
-    )]
-    Pattern(String, #[source] matchit::InsertError),
+    /// The site cannot be shown.
+    #[error(transparent)]
+    Site(#[from] SiteError),
 }
 
 /// Sells on `listener` until `shutdown` resolves, and then answers the requests in flight, within
@@ -42,67 +35,156 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    run_monitored(config, listener, None, shutdown).await
+    Proxy::new(config, listener).run(shutdown).await
 }
 
-/// As [`run`], and shows operators on another listener how the receiver fares: `/metrics`, `/health`
-/// and `/ready`, from before the chain is read until everything has stopped. It asks for no
-/// password, so customers must not reach it.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_monitored(
+/// A proxy that does not run yet.
+#[derive(Debug)]
+pub struct Proxy {
     config: Config,
     listener: TcpListener,
     monitor: Option<TcpListener>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), RunError> {
-    if let Some(route) = config
-        .routes
-        .iter()
-        .find(|route| route.upstream.scheme() != "http")
-    {
-        return Err(RunError::UpstreamScheme(route.upstream.scheme().to_owned()));
+    control: Control,
+    changes: mpsc::Receiver<Change>,
+    ready: watch::Sender<bool>,
+}
+
+/// A site to be shown from now on, and who waits for that.
+type Change = (Site, oneshot::Sender<Result<(), SiteError>>);
+
+/// Tells of a running proxy, and changes it; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Control {
+    changes: mpsc::Sender<Change>,
+    ready: watch::Receiver<bool>,
+}
+
+/// Why a running proxy does not show another site; it shows what it did.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The site cannot be shown.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The proxy has ended.
+    #[error("the proxy has ended")]
+    Ended,
+}
+
+impl Control {
+    /// Waits until the proxy sells; `false` when it has ended without.
+    pub async fn is_ready(&mut self) -> bool {
+        self.ready.wait_for(|ready| *ready).await.is_ok()
     }
-    check_patterns(&config.routes)?;
-    tell(&config);
-    let mut shutdown = pin!(shutdown);
-    let monitor = monitor.map(Monitor::start);
-    let mut settings = config.manager.clone();
-    if let Some(monitor) = &monitor {
-        settings.meters = monitor.meters();
+
+    /// Shows another site to later requests, also on connections that are open; those in flight are
+    /// answered as they were begun. Waits until the proxy sells.
+    ///
+    /// # Errors
+    /// When it cannot be shown; then all is as it was.
+    pub async fn show(&self, site: Site) -> Result<(), ChangeError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.changes.send((site, answer)).await;
+        sent.map_err(|_| ChangeError::Ended)?;
+        Ok(answered.await.map_err(|_| ChangeError::Ended)??)
     }
-    let manager = tokio::select! {
-        opened = ChannelManager::open(config.receiver.clone(), settings) => opened?,
-        // Nothing was sold yet.
-        () = &mut shutdown => return Ok(()),
-    };
-    if let Some(monitor) = &monitor {
-        monitor.runs(manager.clone());
-    }
-    let paywall = Paywall::new(manager.clone());
-    allow_files();
-    let server = Server::with_limits(listener, router(&paywall, &config), config.limits);
-    let mut ended = Ok(());
-    tokio::select! {
-        () = &mut shutdown => server.stop(),
-        failure = manager.failed() => {
-            server.stop();
-            ended = Err(RunError::Chain(failure));
+}
+
+impl Proxy {
+    /// Sells on `listener`, once it runs.
+    pub fn new(config: Config, listener: TcpListener) -> Self {
+        let (sender, changes) = mpsc::channel(1);
+        let (ready, readiness) = watch::channel(false);
+        Self {
+            config,
+            listener,
+            monitor: None,
+            control: Control {
+                changes: sender,
+                ready: readiness,
+            },
+            changes,
+            ready,
         }
-        () = server.join() => {}
     }
-    if let Some(monitor) = &monitor {
-        monitor.stops();
+
+    /// Shows operators on another listener how the receiver fares: `/metrics`, `/health` and
+    /// `/ready`, from before the chain is read until everything has stopped. It asks for no password,
+    /// so customers must not reach it.
+    #[must_use]
+    pub fn with_monitor(mut self, listener: TcpListener) -> Self {
+        self.monitor = Some(listener);
+        self
     }
-    server.join().await;
-    manager.stop().await;
-    ended
+
+    /// What changes it while it runs.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Sells until `shutdown` resolves, and then answers the requests in flight, within limits.
+    /// Connections made before everything has started wait until it has.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used, or a part does not start.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
+        let Self {
+            config,
+            listener,
+            monitor,
+            mut changes,
+            ready,
+            ..
+        } = self;
+        config.site.check()?;
+        tell(&config.site.rest);
+        let mut shutdown = pin!(shutdown);
+        let monitor = monitor.map(Monitor::start);
+        let mut settings = config.manager.clone();
+        if let Some(monitor) = &monitor {
+            settings.meters = monitor.meters();
+        }
+        let manager = tokio::select! {
+            opened = ChannelManager::open(config.receiver.clone(), settings) => opened?,
+            // Nothing was sold yet.
+            () = &mut shutdown => return Ok(()),
+        };
+        if let Some(monitor) = &monitor {
+            monitor.runs(manager.clone());
+        }
+        let paywall = Paywall::new(manager.clone());
+        allow_files();
+        let server = Server::with_limits(listener, config.site.router(&paywall)?, config.limits);
+        ready.send_replace(true);
+        let mut ended = Ok(());
+        loop {
+            tokio::select! {
+                () = &mut shutdown => server.stop(),
+                failure = manager.failed() => {
+                    server.stop();
+                    ended = Err(RunError::Chain(failure));
+                }
+                () = server.join() => {}
+                Some((site, answer)) = changes.recv() => {
+                    let shown = site.router(&paywall).map(|router| server.replace(router));
+                    // Whoever has asked may be gone.
+                    let _ = answer.send(shown);
+                    continue;
+                }
+            }
+            break;
+        }
+        if let Some(monitor) = &monitor {
+            monitor.stops();
+        }
+        server.join().await;
+        manager.stop().await;
+        ended
+    }
 }
 
 /// Says what the settings mean.
-fn tell(config: &Config) {
-    if config.rest.legacy_close {
+fn tell(rest: &rest::Settings) {
+    if rest.legacy_close {
         tracing::warn!(
             "legacy close is on: whoever asks for a close at a channel's balance, which anybody can read, \
              ends the selling on that channel"
@@ -113,81 +195,10 @@ fn tell(config: &Config) {
              without us, and such a close is disputed when it is stale"
         );
     }
-    let operators: Vec<_> = config.rest.operators.names().collect();
+    let operators: Vec<_> = rest.operators.names().collect();
     if operators.is_empty() {
         tracing::info!("nobody can log in as an operator");
     } else {
         tracing::info!(?operators, "operators can log in");
-    }
-}
-
-/// Finds what the router would panic on.
-fn check_patterns(routes: &[Route]) -> Result<(), RunError> {
-    let mut patterns = matchit::Router::new();
-    for pattern in rest::PATTERNS {
-        // Ours do not conflict.
-        let _ = patterns.insert(pattern, ());
-    }
-    for Route { path, .. } in routes {
-        let refuse = |error| RunError::Pattern(path.clone(), error);
-        if !path.starts_with('/') {
-            return Err(refuse(matchit::InsertError::InvalidParam));
-        }
-        patterns.insert(path, ()).map_err(refuse)?;
-    }
-    Ok(())
-}
-
-fn router(paywall: &Paywall, config: &Config) -> Router {
-    // Segments that begin with `:` or `*` are as good as any; axum would stop at them.
-    let mut router = rest::router(paywall.clone(), config.rest.clone()).without_v07_checks();
-    for route in &config.routes {
-        let upstream = Upstream::new(route.upstream.clone(), config.upstream_timeout);
-        let paid = ServiceBuilder::new()
-            .layer(paywall.price(route.price))
-            .service(upstream);
-        router = router.route_service(&route.path, paid);
-    }
-    match config.cors.layer() {
-        // In front of everything, so that a browser's questions are answered and not sold.
-        Some(cors) => router.layer(cors),
-        None => router,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(patterns: &[&str]) -> Result<(), RunError> {
-        let route = |path: &&str| Route {
-            path: (*path).to_owned(),
-            price: 1.into(),
-            upstream: "http://127.0.0.1:1".parse().unwrap(),
-        };
-        check_patterns(&patterns.iter().map(route).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn patterns_that_the_router_cannot_take_are_refused() {
-        for good in [
-            &["/", "/{*rest}"][..],
-            &["/a", "/a/{b}", "/a/{b}/{*c}", "/:x/*y"],
-            &["/api/1/mine", "/api/1/channels/{sender}/{open_block}/more"],
-        ] {
-            assert!(check(good).is_ok(), "{good:?}");
-            // The router agrees: it would panic.
-            let mut router = Router::<()>::new().without_v07_checks();
-            for path in good {
-                router = router.route(path, axum::routing::get(|| async {}));
-            }
-        }
-        for bad in ["", "a", "/{a", "/{}", "/{*a}/b"] {
-            assert!(check(&[bad]).is_err(), "{bad:?}");
-        }
-        assert!(check(&["/{a}", "/{b}"]).is_err());
-        for ours in rest::PATTERNS {
-            assert!(check(&[ours]).is_err(), "{ours}");
-        }
     }
 }

@@ -40,7 +40,7 @@ async fn by_default_no_other_page_may_use_the_proxy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_that_are_named_may_pay_and_see_every_header() {
     let cors = Cors::Origins(vec!["http://localhost:1".parse().unwrap(), PAGE.parse().unwrap()]);
-    let shop = Shop::open_with(|config| config.cors = cors).await;
+    let shop = Shop::open_with(|config| config.site.cors = cors).await;
     for path in ["/echo/x", "/cm", "/api/1/channels", &shop.path(), "/elsewhere"] {
         let response = preflight(&shop, path, PAGE).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -89,7 +89,7 @@ async fn pages_that_are_named_may_pay_and_see_every_header() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_pages_may_where_all_are_allowed() {
-    let shop = Shop::open_with(|config| config.cors = Cors::Any).await;
+    let shop = Shop::open_with(|config| config.site.cors = Cors::Any).await;
     for path in ["/echo/x", "/api/1/stats"] {
         for response in [
             preflight(&shop, path, PAGE).await,

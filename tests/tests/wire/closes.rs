@@ -189,7 +189,7 @@ async fn a_bare_balance_closes_only_where_the_operator_allows_it() {
     assert!(answer.as_str().unwrap().contains("signature"), "{answer}");
     shop.receiver.stop().await;
 
-    let shop = Shop::open_with(|config| config.rest.legacy_close = true).await;
+    let shop = Shop::open_with(|config| config.site.rest.legacy_close = true).await;
     let (status, _) = shop.close(json!({"balance": 0})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "nothing was paid");
     pay(&shop).await;

@@ -27,7 +27,7 @@ async fn the_proxy_answers_as_its_document_says() {
     let (name, password) = ("ann", "of the tests alone");
     let hash = hash_password(password).unwrap();
     let shop = Shop::open_with(|config| {
-        config.rest.operators = Operators::default().with(name, &hash).unwrap();
+        config.site.rest.operators = Operators::default().with(name, &hash).unwrap();
     })
     .await;
     for balance in [5, 10] {

@@ -13,7 +13,7 @@ const PASSWORD: &str = "of the tests alone";
 async fn operated() -> Shop {
     let hash = hash_password(PASSWORD).unwrap();
     let operators = Operators::default().with("ann", &hash).unwrap();
-    let shop = Shop::open_with(|config| config.rest.operators = operators).await;
+    let shop = Shop::open_with(|config| config.site.rest.operators = operators).await;
     for balance in [5, 10] {
         let response = shop.get("/echo/x", shop.pays(balance, 5)).await;
         assert_eq!(response.status(), StatusCode::OK);

@@ -86,11 +86,7 @@ impl Shop {
 
     /// With other limits.
     pub(crate) async fn open_patient(target: impl FnOnce(&Upstream) -> Url, patience: Patience) -> Self {
-        let change = |config: &mut Config| {
-            config.upstream_timeout = patience.upstream_timeout;
-            config.limits = patience.limits;
-        };
-        Self::open_as(target, change).await
+        Self::open_as(target, |config| patience.apply(config)).await
     }
 
     /// With a changed configuration of the proxy.

@@ -7,7 +7,7 @@ use microraiden_chain::{Contract, Node, Wallet, keys, token};
 use microraiden_devchain::{Config, DevChain, Mining};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{Address, Amount, Deposit, Price, SecretKey};
-use microraiden_proxy::{Limits, Route};
+use microraiden_proxy::{Limits, Route, Site};
 use microraiden_sender::{Client, DepositPolicy, SessionConfig};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -71,11 +71,11 @@ impl Stage {
                 poll_interval: Duration::from_millis(50),
                 ..microraiden_manager::Config::default()
             },
-            routes: routes(&upstream().await?, contract.token().decimals)?,
-            upstream_timeout: Duration::from_secs(10),
             limits: Limits::default(),
-            rest: microraiden_proxy::rest::Settings::default(),
-            cors: microraiden_proxy::Cors::None,
+            site: Site {
+                routes: routes(&upstream().await?, contract.token().decimals)?,
+                ..Site::default()
+            },
         };
         let (shutdown, stopped) = oneshot::channel();
         let stopped = async move {
@@ -204,11 +204,7 @@ fn routes(upstream: &Url, decimals: u8) -> Result<Vec<Route>, Failure> {
         .iter()
         .map(|(resource, price)| {
             let path = resource.replace("/hello", "/{param}");
-            Ok(Route {
-                path,
-                price: thousandths(*price, decimals)?,
-                upstream: upstream.clone(),
-            })
+            Ok(Route::new(path, thousandths(*price, decimals)?, upstream.clone()))
         })
         .collect()
 }

@@ -1,11 +1,11 @@
 //! One connection: HTTP/1.1 on a socket whose other end is not trusted.
 
+use super::Current;
 use super::activity::{Activity, AnswerBody};
 use super::body::RequestBody;
 use super::limits::Limits;
 use super::room::Place;
 use crate::target::{Unusable, normalise};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse;
@@ -31,7 +31,7 @@ use tower::ServiceExt;
 /// What one connection is served by.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
-    pub(super) router: Router,
+    pub(super) router: Current,
     pub(super) limits: Arc<Limits>,
 }
 
@@ -131,7 +131,7 @@ impl Service {
             Ok(target) => *request.uri_mut() = target,
             Err(unusable) => return unusable.into_response(),
         }
-        let Ok(response) = self.router.oneshot(request.map(Body::new)).await;
+        let Ok(response) = self.router.get().oneshot(request.map(Body::new)).await;
         response
     }
 }

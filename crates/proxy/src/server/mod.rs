@@ -20,7 +20,7 @@ use connection::Service;
 use room::Room;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -41,6 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     address: Option<SocketAddr>,
+    router: Current,
     stop: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
 }
@@ -57,12 +58,27 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = watch::channel(false);
         let limits = Arc::new(limits);
-        let service = Service { router, limits };
+        let router = Current::new(router);
+        let service = Service {
+            router: router.clone(),
+            limits,
+        };
         tokio::spawn(async move {
             serve(listener, service, stopping).await;
             end.send_replace(true);
         });
-        Self { address, stop, ended }
+        Self {
+            address,
+            router,
+            stop,
+            ended,
+        }
+    }
+
+    /// Gives later requests to another router, also those on connections that are open. Requests in
+    /// flight are answered by the one that they were given to.
+    pub fn replace(&self, router: Router) {
+        self.router.set(router);
     }
 
     /// Where it listens; `None` when the system does not say.
@@ -79,6 +95,24 @@ impl Server {
     pub async fn join(&self) {
         // A server whose task is gone has ended as well.
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
+/// The router that the next request is given to.
+#[derive(Debug, Clone)]
+struct Current(Arc<RwLock<Router>>);
+
+impl Current {
+    fn new(router: Router) -> Self {
+        Self(Arc::new(RwLock::new(router)))
+    }
+
+    fn get(&self) -> Router {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, router: Router) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
     }
 }
 

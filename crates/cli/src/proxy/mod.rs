@@ -6,7 +6,7 @@ use microraiden_chain::Contract;
 use microraiden_manager::Receiver;
 use microraiden_protocol::{BlockNumber, Price};
 use microraiden_proxy::rest::{Operators, Settings};
-use microraiden_proxy::{Config, Cors, Limits, Route};
+use microraiden_proxy::{Config, Cors, Limits, Proxy, Route, Site};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -87,11 +87,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     let token = contract.token();
     let min_claim = amounts::parse(&args.min_claim, &token.symbol, token.decimals)?;
     let price = Price::new(amounts::parse(&args.price, &token.symbol, token.decimals)?.base_units());
-    let route = |path: &str| Route {
-        path: path.to_owned(),
-        price,
-        upstream: args.upstream.clone(),
-    };
+    let route = |path: &str| Route::new(path, price, args.upstream.clone());
     let routes = match &args.path {
         Some(path) => vec![route(path)],
         None => vec![route("/"), route("/{*rest}")],
@@ -125,13 +121,14 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
             poll_interval: Duration::from_millis(args.poll_interval),
             ..args.claims.config()
         },
-        routes,
-        upstream_timeout: Duration::from_secs(60),
         limits: Limits::default(),
-        rest,
-        cors,
+        site: Site { routes, rest, cors },
     };
-    microraiden_proxy::run_monitored(config, listener, monitor, interrupted()).await?;
+    let mut proxy = Proxy::new(config, listener);
+    if let Some(monitor) = monitor {
+        proxy = proxy.with_monitor(monitor);
+    }
+    proxy.run(interrupted()).await?;
     tracing::info!("stopped");
     Ok(())
 }

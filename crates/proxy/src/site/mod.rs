@@ -1,0 +1,189 @@
+//! What a proxy shows: routes by host and path, and the REST interface.
+//!
+//! A request is answered by the routes of its host, most exact name first; by the routes that name
+//! no host, when none names its own. The REST interface is there for every host.
+
+mod host;
+mod route;
+
+pub use host::{Host, NotAHost};
+pub use route::{Prices, Resource, Route};
+
+use crate::cors::Cors;
+use axum::Router;
+use host::ByHost;
+use microraiden_paywall::{Paywall, rest};
+use std::collections::HashMap;
+
+/// What clients find, and for what price.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// What is sold.
+    pub routes: Vec<Route>,
+    /// Who may log in to the REST interface, and which closes it agrees to.
+    pub rest: rest::Settings,
+    /// Which web pages may use what is here.
+    pub cors: Cors,
+}
+
+/// Why a site cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("route {}: {fault}", route + 1)]
+pub struct SiteError {
+    /// Which of the routes, from 0.
+    pub route: usize,
+    /// What is wrong with it.
+    #[source]
+    pub fault: RouteFault,
+}
+
+/// What is wrong with a route.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteFault {
+    /// The upstream cannot be reached in the way its address asks for.
+    #[error("the address of an upstream begins with http://, not {0}://")]
+    UpstreamScheme(String),
+    /// The pattern cannot be read, or matches the same paths as another route or the REST interface.
+    #[error(
+        "the path pattern {0:?} cannot be used: write /name, /{{one}} or /all/{{*rest}}, and not what the proxy or another route answers"
+    )]
+    Pattern(String, #[source] matchit::InsertError),
+}
+
+impl Site {
+    /// Finds what would keep it from being shown.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn check(&self) -> Result<(), SiteError> {
+        for (number, route) in self.routes.iter().enumerate() {
+            route
+                .check()
+                .map_err(|fault| SiteError { route: number, fault })?;
+        }
+        self.by_host().map(drop)
+    }
+
+    /// The routes of each host, in order; of no host in particular under `None`.
+    fn by_host(&self) -> Result<HashMap<Option<&Host>, Vec<&Route>>, SiteError> {
+        let mut tables: HashMap<Option<&Host>, (Vec<&Route>, matchit::Router<()>)> = HashMap::new();
+        tables.insert(None, (Vec::new(), reserved()));
+        for (number, route) in self.routes.iter().enumerate() {
+            let hosts: Vec<Option<&Host>> = match route.hosts.is_empty() {
+                true => vec![None],
+                false => route.hosts.iter().map(Some).collect(),
+            };
+            for host in hosts {
+                let (routes, patterns) = tables.entry(host).or_insert_with(|| (Vec::new(), reserved()));
+                insert(patterns, &route.path).map_err(|error| SiteError {
+                    route: number,
+                    fault: RouteFault::Pattern(route.path.clone(), error),
+                })?;
+                routes.push(route);
+            }
+        }
+        let routes = tables.into_iter().map(|(host, (routes, _))| (host, routes));
+        Ok(routes.collect())
+    }
+
+    /// The service that shows it.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(crate) fn router(&self, paywall: &Paywall) -> Result<Router, SiteError> {
+        self.check()?;
+        let mut tables = self.by_host()?;
+        let router_of = |routes: Vec<&Route>| {
+            // Segments that begin with `:` or `*` are as good as any; axum would stop at them.
+            let rest = rest::router(paywall.clone(), self.rest.clone()).without_v07_checks();
+            routes.into_iter().fold(rest, |router, route| {
+                router.route_service(&route.path, route.service(paywall))
+            })
+        };
+        let others = router_of(tables.remove(&None).unwrap_or_default());
+        let router = if tables.is_empty() {
+            others
+        } else {
+            let named = tables
+                .into_iter()
+                .filter_map(|(host, routes)| Some((host?.clone(), router_of(routes))));
+            Router::new().fallback_service(ByHost::new(named, others))
+        };
+        Ok(match self.cors.layer() {
+            // In front of everything, so that a browser's questions are answered and not sold.
+            Some(cors) => router.layer(cors),
+            None => router,
+        })
+    }
+}
+
+/// What the REST interface answers.
+fn reserved() -> matchit::Router<()> {
+    let mut patterns = matchit::Router::new();
+    for pattern in rest::PATTERNS {
+        // Ours do not conflict.
+        let _ = patterns.insert(pattern, ());
+    }
+    patterns
+}
+
+/// Finds what the router would panic on.
+fn insert(patterns: &mut matchit::Router<()>, path: &str) -> Result<(), matchit::InsertError> {
+    if !path.starts_with('/') {
+        return Err(matchit::InsertError::InvalidParam);
+    }
+    patterns.insert(path, ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(routes: &[(&[&str], &str)]) -> Site {
+        let route = |(hosts, path): &(&[&str], &str)| Route {
+            hosts: hosts.iter().map(|host| host.parse().expect("a host")).collect(),
+            ..Route::new(*path, 1, "http://127.0.0.1:1".parse().expect("a URL"))
+        };
+        Site {
+            routes: routes.iter().map(route).collect(),
+            ..Site::default()
+        }
+    }
+
+    fn check(patterns: &[&str]) -> Result<(), SiteError> {
+        let routes: Vec<_> = patterns.iter().map(|path| (&[][..], *path)).collect();
+        site(&routes).check()
+    }
+
+    #[test]
+    fn patterns_that_the_router_cannot_take_are_refused() {
+        for good in [
+            &["/", "/{*rest}"][..],
+            &["/a", "/a/{b}", "/a/{b}/{*c}", "/:x/*y"],
+            &["/api/1/mine", "/api/1/channels/{sender}/{open_block}/more"],
+        ] {
+            assert!(check(good).is_ok(), "{good:?}");
+            // The router agrees: it would panic.
+            let mut router = Router::<()>::new().without_v07_checks();
+            for path in good {
+                router = router.route(path, axum::routing::get(|| async {}));
+            }
+        }
+        for bad in ["", "a", "/{a", "/{}", "/{*a}/b"] {
+            assert!(check(&[bad]).is_err(), "{bad:?}");
+        }
+        assert!(check(&["/{a}", "/{b}"]).is_err());
+        for ours in rest::PATTERNS {
+            assert!(check(&[ours]).is_err(), "{ours}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_routes_of_their_own() {
+        let (a, b): (&[&str], &[&str]) = (&["a.example"], &["b.example", "*.example"]);
+        assert!(site(&[(a, "/{x}"), (b, "/{y}"), (&[], "/{z}")]).check().is_ok());
+        let twice = site(&[(&[], "/"), (b, "/{y}"), (&["*.EXAMPLE"], "/{x}")]).check();
+        assert_eq!(twice.expect_err("two of one host").route, 2);
+        assert!(site(&[(a, "/api/1/stats")]).check().is_err());
+    }
+}
