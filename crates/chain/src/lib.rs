@@ -46,6 +46,7 @@ mod transaction;
 mod wallet;
 
 pub use actions::Receipts;
+pub use alloy_primitives::U256;
 pub use chunk::Chunk;
 pub use connection::{Connection, ConnectionError, Connector};
 pub use contract::{ChannelInfo, Contract};

@@ -2,9 +2,9 @@
 
 use crate::account::args::AccountArgs;
 use crate::channels::args::ChannelsArgs;
-use crate::claims::ClaimArgs;
 use crate::operate::args::{CloseAllArgs, ResumeArgs, WithdrawArgs};
 use crate::pay_proxy::args::PayProxyArgs;
+use crate::proxy::args::ProxyArgs;
 use crate::request::args::RequestArgs;
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
 use crate::stats::StatsArgs;
@@ -71,7 +71,7 @@ pub(crate) enum Command {
     /// Deploy a channel contract, with a token of its own or one that is there; or look at one
     Deploy(DeployArgs),
     /// Sell what an upstream server offers
-    Proxy(ProxyArgs),
+    Proxy(Box<ProxyArgs>),
     /// Copy the state file of a proxy, which may be running, into a backup
     Backup(BackupArgs),
     /// Make a state file of a backup
@@ -426,77 +426,6 @@ pub(crate) struct CheckArgs {
     /// Print one JSON object, also on a terminal
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Options of `proxy`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  microraiden proxy --private-key receiver.key --deployment-file deployment.json \\
-      --upstream http://127.0.0.1:8000 --price '0.002 TKN'
-
-Give --rpc-provider several times, ws:// addresses first, to go on when a node is lost: docs/nodes.md
-Keep the state file safe and backed up: it holds what you are owed. See `microraiden backup` and docs/state.md.")]
-pub(crate) struct ProxyArgs {
-    #[command(flatten)]
-    pub(crate) chain: ChainArgs,
-    /// The server whose content is sold
-    #[arg(long, value_name = "URL")]
-    pub(crate) upstream: Url,
-    /// What each request costs: base units, or an amount with the token's symbol
-    #[arg(long, value_name = "AMOUNT")]
-    pub(crate) price: String,
-    /// Sell only paths of this pattern, for example /media/{*rest}; everything by default
-    #[arg(long, value_name = "PATTERN")]
-    pub(crate) path: Option<String>,
-    /// Where accounts and proofs are kept; by default in your folder for data, by a name that begins with the
-    /// addresses of contract and receiver
-    #[arg(long, value_name = "FILE")]
-    pub(crate) state_file: Option<PathBuf>,
-    /// The address to listen on
-    #[arg(long, default_value = "127.0.0.1")]
-    pub(crate) host: IpAddr,
-    /// The port to listen on; 0 takes any free one
-    #[arg(long, default_value_t = 5000)]
-    pub(crate) port: u16,
-    /// Show operators on another address, or port of this machine, how the receiver fares: /metrics, /health and
-    /// /ready; its URL is the second line on standard output. It asks for no password
-    #[arg(long, value_name = "[HOST:]PORT", value_parser = local_address)]
-    pub(crate) metrics_address: Option<SocketAddr>,
-    /// How many blocks must lie above a deposit before it can be paid with
-    #[arg(long, default_value_t = 1)]
-    pub(crate) confirmations: u64,
-    /// The first block that can hold one of your channels; that of the deployment file, or 0, by default
-    #[arg(long, value_name = "BLOCK")]
-    pub(crate) start_block: Option<u64>,
-    /// The least that a transaction must bring in to be worth its gas: nothing is disputed, closed or withdrawn for less.
-    /// Selling stops while the wallet cannot pay the gas of what is owed above it
-    #[arg(long, value_name = "AMOUNT", default_value = "1")]
-    pub(crate) min_claim: String,
-    #[command(flatten)]
-    pub(crate) claims: ClaimArgs,
-    /// Milliseconds between two looks at the chain
-    #[arg(long, value_name = "MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..))]
-    pub(crate) poll_interval: u64,
-    /// Let somebody log in to the REST interface by this name
-    #[arg(long, value_name = "NAME", requires = "operator_password_hash_file")]
-    pub(crate) operator: Option<String>,
-    /// The file with the hash of the operator's password, as `hash-password` prints it
-    #[arg(long, value_name = "FILE", requires = "operator")]
-    pub(crate) operator_password_hash_file: Option<PathBuf>,
-    /// Sell on after a reorganisation deeper than the confirmations, or with a restored state on the channels that are in
-    /// it, and accept the risk: docs/state.md
-    #[arg(long)]
-    pub(crate) resume_selling: bool,
-    /// Agree to closes without a signature, for clients of 2018; then anybody can end the selling on a channel
-    #[arg(long)]
-    pub(crate) legacy_close: bool,
-    /// Let web pages of this origin use the proxy from a browser; * for all; may be repeated
-    #[arg(long, value_name = "ORIGIN")]
-    pub(crate) cors_origin: Vec<String>,
-    /// Accept that the contract is unaudited and the tokens are real
-    #[arg(long)]
-    pub(crate) unaudited_real_money: bool,
 }
 
 /// Options of `hash-password`.

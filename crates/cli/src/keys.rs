@@ -17,6 +17,14 @@ pub(crate) fn load(key: &Path, password_file: Option<&Path>) -> Result<SecretKey
     keys::load(key, || password(password_file))
 }
 
+/// The address of a key file; a keystore that tells it is not opened.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn address(key: &Path, password_file: Option<&Path>) -> Result<Address, KeyError> {
+    keys::address(key, || password(password_file))
+}
+
 fn password(file: Option<&Path>) -> Result<Password, KeyError> {
     match file {
         Some(file) => keys::read_password(file),
@@ -52,8 +60,7 @@ impl KeyArgs {
     /// # Errors
     /// As [`Self::load`].
     pub(crate) fn address(&self) -> Result<Address, Failure> {
-        let password_file = self.private_key_password_file.as_deref();
-        Ok(keys::address(&self.file()?, || password(password_file))?)
+        Ok(address(&self.file()?, self.private_key_password_file.as_deref())?)
     }
 
     /// The file that was named, or the usual one, which is there.

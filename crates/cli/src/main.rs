@@ -4,7 +4,6 @@ mod account;
 mod args;
 mod bench;
 mod channels;
-mod claims;
 mod data_folder;
 mod demo;
 mod deploy;
@@ -61,7 +60,7 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Devchain(args) => devchain::run(args).await,
             Command::Deploy(args) => deploy::run(args).await,
-            Command::Proxy(args) => proxy::run(args).await,
+            Command::Proxy(args) => proxy::run(*args).await,
             Command::Backup(args) => state::run_backup(&args),
             Command::Restore(args) => state::run_restore(&args),
             Command::State(args) => state::run_state(&args),

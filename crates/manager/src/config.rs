@@ -33,6 +33,10 @@ pub struct Config {
     pub token_value_wei: Option<u128>,
     /// That share, in percent.
     pub gas_percent: u32,
+    /// The most that a unit of gas may cost, in wei: dearer transactions wait, disputes too, and a dispute
+    /// that waits until its end is lost. For [`ChannelManager::open`](crate::ChannelManager::open), which
+    /// makes the wallet.
+    pub max_fee_per_gas: Option<u128>,
     /// How many blocks a sender has to bring an agreed close on chain before we do it.
     pub close_patience: u64,
     /// How many blocks after the end of the challenge period a sender has to settle before we claim.
@@ -67,6 +71,7 @@ impl Default for Config {
             min_claim: Amount::from(1),
             token_value_wei: None,
             gas_percent: 100,
+            max_fee_per_gas: None,
             close_patience: 240,
             settle_patience: 240,
             most_claims: 16,

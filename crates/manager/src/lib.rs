@@ -50,7 +50,7 @@ pub use bulk::{Begun, Withdrawing};
 pub use closing::{Asker, CloseError, CloseRequest};
 pub use config::Config;
 pub use force_close::ForceCloseError;
-pub use manager::{ChannelManager, StartError};
+pub use manager::{ChannelManager, DEVELOPMENT_CHAINS, StartError};
 pub use meters::Meters;
 pub use microraiden_chain::ChainError;
 pub use microraiden_store::HaltKind;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Chains of nobody's money, whose blocks come as fast as one likes.
-const DEVELOPMENT_CHAINS: [u64; 2] = [1337, 31337];
+pub const DEVELOPMENT_CHAINS: [u64; 2] = [1337, 31337];
 /// Over how many blocks it is observed how long a block takes.
 const OBSERVED_BLOCKS: u64 = 1_000;
 

@@ -67,9 +67,9 @@ impl ChannelManager {
         // What was sent before a restart must not hold a dispute up.
         let options = WalletOptions {
             is_exclusive: true,
+            max_fee_per_gas: config.max_fee_per_gas,
             receipt_timeout: RECEIPT_TIMEOUT,
             raise_fees_after: RAISE_FEES_AFTER,
-            ..WalletOptions::default()
         };
         let wallet = Wallet::with_options(node, key.clone(), options);
         Ok(Self::start(contract, wallet, key, store, config).await?)

@@ -29,4 +29,4 @@ pub use microraiden_paywall::rest;
 pub use run::{ChangeError, Control, Proxy, RunError, run};
 pub use server::{GRACE, Limits, Server};
 pub use site::{Host, NotAHost, Prices, Resource, Route, RouteFault, Site, SiteError};
-pub use upstream::{Upstream, remove_hop_by_hop};
+pub use upstream::{NoAnswer, Upstream, remove_hop_by_hop};

@@ -48,8 +48,8 @@ fn kind(found: &Inspection) -> (&'static str, &'static str) {
 }
 
 /// How long a number of blocks takes, in minutes.
-fn minutes(blocks: u32, block_time: Option<Duration>) -> Option<f64> {
-    block_time.map(|time| (time.as_secs_f64() * f64::from(blocks) / 6.0).round() / 10.0)
+pub(crate) fn minutes(blocks: u32, block_time: Duration) -> f64 {
+    (block_time.as_secs_f64() * f64::from(blocks) / 6.0).round() / 10.0
 }
 
 fn report(args: &CheckArgs, node: &Node, found: &Inspection, block_time: Option<Duration>) -> Value {
@@ -76,7 +76,7 @@ fn report(args: &CheckArgs, node: &Node, found: &Inspection, block_time: Option<
             "trusted_contracts": channel.trusted_contracts.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "challenge_period": {
                 "blocks": contract.challenge_period(),
-                "minutes": minutes(contract.challenge_period(), block_time),
+                "minutes": block_time.map(|time| minutes(contract.challenge_period(), time)),
             },
             "block_time_seconds": block_time.map(|time| time.as_secs_f64()),
         });
@@ -100,7 +100,7 @@ fn show(args: &CheckArgs, node: &Node, found: &Inspection, block_time: Option<Du
         let Channel { contract, .. } = channel;
         let token = contract.token();
         let blocks = contract.challenge_period();
-        let minutes = match minutes(blocks, block_time) {
+        let minutes = match block_time.map(|time| minutes(blocks, time)) {
             Some(minutes) => format!(", about {minutes} minutes"),
             None => String::new(),
         };

@@ -2,6 +2,8 @@
 
 mod check;
 
+pub(crate) use check::minutes;
+
 use crate::args::{DeployArgs, DeployCommand};
 use crate::deployment_file::NewFile;
 use crate::proxy::check_play_money;
@@ -155,7 +157,7 @@ fn deployed_table(deployment: &Deployment) -> Table {
     table
 }
 
-fn table() -> Table {
+pub(crate) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table

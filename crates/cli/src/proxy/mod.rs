@@ -1,18 +1,43 @@
-//! `microraiden proxy`: arguments become a configuration, which the proxy runs.
+//! `microraiden proxy`: settings become a configuration, which the proxy runs.
+//!
+//! In reading order: [`settings`], the one list of what can be set; [`file`](mod@file), the configuration file
+//! and the lines of its faults; [`route`], what is sold; `reload`, the same while the proxy runs;
+//! `check`, what settings mean.
 
-use crate::args::ProxyArgs;
-use crate::{Failure, amounts, deployment_file, interrupted, keys, listen, state};
-use microraiden_chain::Contract;
+pub(crate) mod args;
+mod check;
+mod file;
+mod reload;
+mod route;
+mod settings;
+mod values;
+
+use crate::args::ContractArgs;
+use crate::{Failure, data_folder, deployment_file, interrupted, keys, listen, state};
+use args::{ProxyArgs, ProxyCommand};
+use microraiden_chain::keys as key_files;
+use microraiden_chain::{Contract, Node, NodeOptions};
 use microraiden_manager::Receiver;
-use microraiden_protocol::{BlockNumber, Price};
-use microraiden_proxy::rest::{Operators, Settings};
-use microraiden_proxy::{Config, Cors, Limits, Proxy, Route, Site};
-use std::net::SocketAddr;
+use microraiden_protocol::{Address, BlockNumber, SecretKey};
+use microraiden_proxy::rest::{self, Operators};
+use microraiden_proxy::{Config, Cors, Limits, Proxy, Site};
+use reload::Reloads;
+use route::{Coin, Routes};
+use settings::{Loaded, Settings};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use url::Url;
+use values::Wei;
 
 /// Chains whose tokens are worth nothing: development chains and the public test networks.
 const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
+
+/// Where `deploy` writes unless it is told otherwise.
+const USUAL_DEPLOYMENT_FILE: &str = "deployment.json";
+/// The name of the receiver's key in the folder for data.
+const USUAL_KEY: &str = "receiver.key";
 
 /// The contract is unaudited; real tokens only for those who say that they know.
 pub(crate) fn check_play_money(chain_id: u64, accepted: bool) -> Result<(), Failure> {
@@ -26,37 +51,167 @@ pub(crate) fn check_play_money(chain_id: u64, accepted: bool) -> Result<(), Fail
     .into())
 }
 
-/// Who may log in, and which closes are agreed to.
-fn rest_settings(args: &ProxyArgs) -> Result<Settings, Failure> {
-    let operators = match (&args.operator, &args.operator_password_hash_file) {
-        (Some(name), Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-            let hash = text.lines().next().unwrap_or_default().trim();
-            Operators::default().with(name, hash)?
+impl Loaded {
+    /// Who may log in, and which closes are agreed to.
+    fn rest(&self) -> Result<rest::Settings, Failure> {
+        let settings = &self.settings;
+        let operators = match (&settings.operator, &settings.operator_password_hash_file) {
+            (Some(name), Some(file)) => {
+                let fault = |error: &dyn std::fmt::Display| {
+                    self.fault(
+                        "operator_password_hash_file",
+                        format!("{}: {error}", file.display()),
+                    )
+                };
+                let text = std::fs::read_to_string(file).map_err(|error| fault(&error))?;
+                let hash = text.lines().next().unwrap_or_default().trim();
+                Operators::default()
+                    .with(name, hash)
+                    .map_err(|error| fault(&error))?
+            }
+            _ => Operators::default(),
+        };
+        Ok(rest::Settings {
+            operators,
+            legacy_close: settings.legacy_close,
+        })
+    }
+
+    fn cors(&self) -> Result<Cors, Failure> {
+        let origins = &self.settings.cors_origin;
+        if origins.is_empty() {
+            return Ok(Cors::None);
         }
-        _ => Operators::default(),
-    };
-    Ok(Settings {
-        operators,
-        legacy_close: args.legacy_close,
-    })
+        if origins.iter().any(|origin| origin == "*") {
+            return Ok(Cors::Any);
+        }
+        let parse = |text: &String| {
+            let origin = text.parse();
+            origin.map_err(|error| self.fault("cors_origin", format!("{text}: {error}")))
+        };
+        Ok(Cors::Origins(
+            origins.iter().map(parse).collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// What is shown and sold.
+    ///
+    /// # Errors
+    /// The first fault, with its place.
+    fn site(&self, coin: Coin<'_>) -> Result<Site, Failure> {
+        let mut routes = Routes::read(self, coin)?;
+        let site = Site {
+            routes: std::mem::take(&mut routes.routes),
+            rest: self.rest()?,
+            cors: self.cors()?,
+        };
+        match site.check() {
+            Ok(()) => Ok(site),
+            Err(error) => Err(routes.fault(self, &error)),
+        }
+    }
+
+    /// How the chain is followed, and what is worth its gas.
+    fn manager(&self, coin: Coin<'_>) -> Result<microraiden_manager::Config, Failure> {
+        let settings = &self.settings;
+        let usual = microraiden_manager::Config::default();
+        let min_claim = match &settings.min_claim {
+            Some(money) => coin.read(money).map_err(|error| self.fault("min_claim", error))?,
+            None => usual.min_claim,
+        };
+        let minutes = |minutes| Duration::from_secs(60 * u64::from(minutes));
+        Ok(microraiden_manager::Config {
+            n_confirmations: settings.confirmations.unwrap_or(usual.n_confirmations),
+            min_claim,
+            node_options: settings.node_options(),
+            poll_interval: settings
+                .poll_interval
+                .map_or(usual.poll_interval, Duration::from_millis),
+            token_value_wei: settings.token_value.map(|Wei(wei)| wei),
+            gas_percent: settings.gas_percent.unwrap_or(usual.gas_percent),
+            max_fee_per_gas: settings.gas_price.map(|Wei(wei)| wei),
+            close_patience: settings.close_patience.unwrap_or(usual.close_patience),
+            settle_patience: settings.settle_patience.unwrap_or(usual.settle_patience),
+            max_head_age: settings.max_head_age.map(Duration::from_secs),
+            min_challenge_time: settings
+                .min_challenge_minutes
+                .map_or(usual.min_challenge_time, minutes),
+            ..usual
+        })
+    }
+
+    /// The contract that is named, and the first block that can hold a channel of it.
+    fn contract(&self, chain_id: u64) -> Result<(Address, BlockNumber), Failure> {
+        let settings = &self.settings;
+        let mut named = ContractArgs {
+            channel_manager_address: settings.channel_manager_address,
+            deployment_file: settings.deployment_file.clone(),
+        };
+        if named.channel_manager_address.is_none() && named.deployment_file.is_none() {
+            let usual = Path::new(USUAL_DEPLOYMENT_FILE);
+            if !usual.exists() {
+                return Err(self.fault(
+                    "deployment_file",
+                    "no contract is named: give the file that `microraiden deploy` has written, or --channel-manager-address; \
+                     with --dev everything is tried on a development chain",
+                ));
+            }
+            named.deployment_file = Some(usual.into());
+        }
+        deployment_file::locate(&named, chain_id).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            self.fault("deployment_file", format!("{error}{}", cause.unwrap_or_default()))
+        })
+    }
+
+    /// The receiver's key. Where none is named, it is the one in the usual place, which is made.
+    fn key(&self) -> Result<SecretKey, Failure> {
+        let file = match &self.settings.private_key {
+            Some(file) => file.clone(),
+            None => usual_key()?,
+        };
+        let password_file = self.settings.private_key_password_file.as_deref();
+        keys::load(&file, password_file).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            self.fault("private_key", format!("{error}{}", cause.unwrap_or_default()))
+        })
+    }
+
+    /// Where clients are waited for.
+    fn address(&self) -> SocketAddr {
+        let host = self.settings.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        SocketAddr::new(host, self.settings.port.unwrap_or(5000))
+    }
 }
 
-fn cors(origins: &[String]) -> Result<Cors, Failure> {
-    if origins.is_empty() {
-        return Ok(Cors::None);
+impl Settings {
+    /// The nodes that are asked.
+    fn nodes(&self) -> Vec<Url> {
+        match self.rpc_provider.is_empty() {
+            // Ours are URLs.
+            true => "http://127.0.0.1:8545".parse().into_iter().collect(),
+            false => self.rpc_provider.clone(),
+        }
     }
-    if origins.iter().any(|origin| origin == "*") {
-        return Ok(Cors::Any);
+
+    /// How they are asked.
+    fn node_options(&self) -> NodeOptions {
+        NodeOptions {
+            requests_per_second: self.rpc_requests_per_second,
+            ..NodeOptions::default()
+        }
     }
-    let parse = |text: &String| {
-        let origin = text.parse();
-        origin.map_err(|error| format!("--cors-origin {text}: {error}"))
-    };
-    Ok(Cors::Origins(
-        origins.iter().map(parse).collect::<Result<_, _>>()?,
-    ))
+}
+
+/// The receiver's key in the usual place; it is made where there is none.
+fn usual_key() -> Result<PathBuf, Failure> {
+    let file = data_folder::create("--private-key")?.join(USUAL_KEY);
+    if file.symlink_metadata().is_err() {
+        let key = key_files::generate();
+        key_files::create(&file, &key)?;
+        tracing::warn!(receiver = %key.address(), file = %file.display(), "a key was made for you: what you earn belongs to it, so keep a copy");
+    }
+    Ok(file)
 }
 
 /// Listens where operators look, and says where that is.
@@ -74,61 +229,56 @@ async fn listen_for_operators(address: SocketAddr) -> Result<TcpListener, Failur
 
 /// Runs until interrupted.
 pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
-    let (rest, cors) = (rest_settings(&args)?, cors(&args.cors_origin)?);
-    let key = keys::load(
-        &args.chain.private_key,
-        args.chain.private_key_password_file.as_deref(),
-    )?;
-    let node_options = args.chain.node.options();
-    let node = args.chain.node.connect().await?;
-    check_play_money(node.chain_id(), args.unaudited_real_money)?;
-    let (contract_address, start_block) = deployment_file::locate(&args.chain.contract, node.chain_id())?;
+    if let Some(ProxyCommand::Check(check)) = args.command {
+        return check::run(check).await;
+    }
+    let loaded = args.source.load()?;
+    // What can be found wrong without a node is told before one is waited for.
+    loaded.site(Coin::Unknown)?;
+    let key = loaded.key()?;
+    let settings = &loaded.settings;
+    let node = Node::connect_to(&settings.nodes(), settings.node_options()).await?;
+    check_play_money(node.chain_id(), settings.unaudited_real_money)?;
+    let (contract_address, start_block) = loaded.contract(node.chain_id())?;
     let contract = Contract::at(node, contract_address).await?;
     let token = contract.token();
-    let min_claim = amounts::parse(&args.min_claim, &token.symbol, token.decimals)?;
-    let price = Price::new(amounts::parse(&args.price, &token.symbol, token.decimals)?.base_units());
-    let route = |path: &str| Route::new(path, price, args.upstream.clone());
-    let routes = match &args.path {
-        Some(path) => vec![route(path)],
-        None => vec![route("/"), route("/{*rest}")],
-    };
-    let state_file = match args.state_file {
-        Some(path) => path,
-        None => state::default_file(contract_address, key.address())?,
-    };
-    let listener = listen(SocketAddr::new(args.host, args.port)).await?;
-    let address = listener.local_addr()?;
-    tracing::info!(receiver = %key.address(), price = %amounts::format(price, &token.symbol, token.decimals), upstream = args.upstream.origin().ascii_serialization(), state_file = %state_file.display(), "starting");
-    // Standard output is for programs: where it listens.
-    println!("http://{address}");
-    let monitor = match args.metrics_address {
-        Some(address) => Some(listen_for_operators(address).await?),
-        None => None,
-    };
     let config = Config {
         receiver: Receiver {
-            rpc: args.chain.node.rpc_provider,
+            rpc: settings.nodes(),
             contract: contract_address,
-            key,
-            state_file,
+            key: key.clone(),
+            state_file: match &settings.state_file {
+                Some(path) => path.clone(),
+                None => state::default_file(contract_address, key.address())?,
+            },
         },
         manager: microraiden_manager::Config {
-            n_confirmations: args.confirmations,
-            min_claim,
             resumes_selling: args.resume_selling,
-            start_block: args.start_block.map_or(start_block, BlockNumber),
-            node_options,
-            poll_interval: Duration::from_millis(args.poll_interval),
-            ..args.claims.config()
+            start_block: settings.start_block.map_or(start_block, BlockNumber),
+            ..loaded.manager(Coin::Known(token))?
         },
         limits: Limits::default(),
-        site: Site { routes, rest, cors },
+        site: loaded.site(Coin::Known(token))?,
+    };
+    let listener = listen(loaded.address()).await?;
+    let address = listener.local_addr()?;
+    tracing::info!(receiver = %key.address(), contract = %contract_address, state_file = %config.receiver.state_file.display(), "starting");
+    check::tell(&loaded);
+    // Standard output is for programs: where it listens.
+    println!("http://{address}");
+    let monitor = match settings.metrics_address {
+        Some(address) => Some(listen_for_operators(address).await?),
+        None => None,
     };
     let mut proxy = Proxy::new(config, listener);
     if let Some(monitor) = monitor {
         proxy = proxy.with_monitor(monitor);
     }
-    proxy.run(interrupted()).await?;
+    let reloads = Reloads::new(args.source, loaded, token.clone(), proxy.control());
+    let reloading = tokio::spawn(reloads.run());
+    let ended = proxy.run(interrupted()).await;
+    reloading.abort();
+    ended?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -49,15 +49,25 @@ pub struct Upstream {
 
 /// Why there is no answer of the upstream.
 #[derive(Debug, thiserror::Error)]
-enum NoAnswer {
+pub enum NoAnswer {
+    /// It could not be asked.
     #[error(transparent)]
     Request(#[from] hyper_util::client::legacy::Error),
+    /// Its answer broke off.
     #[error("its answer broke off before its first byte")]
     Body(#[from] hyper::Error),
+    /// It answers 402.
     #[error("it asks for payment itself")]
     AsksForPayment,
+    /// It answers 101.
     #[error("it asks for another protocol")]
     AsksForProtocol,
+    /// It takes too long.
+    #[error("it did not answer in time")]
+    TooSlow,
+    /// With the path that is asked for, its address is none.
+    #[error("its address cannot be put together with a path")]
+    Address,
 }
 
 impl Upstream {
@@ -70,6 +80,20 @@ impl Upstream {
             client: Client::builder(TokioExecutor::new()).build_http(),
             timeout,
         }
+    }
+
+    /// Asks for its base path by `HEAD`, to see whether it answers at all; with what status, is its own
+    /// affair.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub async fn probe(&self) -> Result<StatusCode, NoAnswer> {
+        let uri = self.target(&Uri::from_static("/")).ok_or(NoAnswer::Address)?;
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = http::Method::HEAD;
+        *request.uri_mut() = uri;
+        let asked = tokio::time::timeout(self.timeout, self.client.request(request)).await;
+        Ok(asked.map_err(|_| NoAnswer::TooSlow)??.status())
     }
 
     /// Its address as far as it holds no password.
