@@ -15,6 +15,7 @@
 
 mod config;
 mod cors;
+pub mod metering;
 mod monitor;
 mod run;
 mod server;
