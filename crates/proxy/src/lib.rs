@@ -15,8 +15,10 @@
 
 mod config;
 mod cors;
+pub mod folder;
 pub mod metering;
 mod monitor;
+pub mod rewrite;
 mod run;
 mod server;
 mod site;
