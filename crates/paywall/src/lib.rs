@@ -36,7 +36,7 @@ mod upload;
 
 pub use extract::{Meter, NotThere, PaidBy};
 pub use layer::{Paywall, PaywallLayer};
-pub use page::{Page, PageRequest};
+pub use page::{Page, PageRequest, Template};
 pub use price::{AsyncPrice, IntoQuote, MethodPrices, PriceRequest, Pricing, Quote};
 pub use service::{BoxError, PaywallService};
 

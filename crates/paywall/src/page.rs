@@ -56,27 +56,51 @@ where
     }
 }
 
+/// A page of one's own with placeholders: `{price}` with the token's symbol, and the addresses
+/// `{receiver}`, `{contract}` and `{token}`.
+///
+/// They are escaped for text and for attributes in quotes. Scripts read the cookies instead.
+#[derive(Debug, Clone)]
+pub struct Template(String);
+
+impl Template {
+    /// Takes the page as it stands in a file.
+    pub fn new(html: impl Into<String>) -> Self {
+        Self(html.into())
+    }
+}
+
+impl Page for Template {
+    fn render(&self, request: &PageRequest<'_>) -> Bytes {
+        fill(&self.0, request)
+    }
+}
+
 /// The page of those who have none of their own: what it costs, who is paid, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlainPage;
 
 impl Page for PlainPage {
     fn render(&self, request: &PageRequest<'_>) -> Bytes {
-        let price = denomination::format(request.price, request.symbol, request.decimals);
-        let Seller {
-            receiver,
-            contract,
-            token,
-            ..
-        } = request.seller;
-        // The symbol is whatever the token says.
-        PLAIN
-            .replace("{price}", &escape(price.trim()))
-            .replace("{receiver}", &receiver.to_string())
-            .replace("{contract}", &contract.to_string())
-            .replace("{token}", &token.to_string())
-            .into()
+        fill(PLAIN, request)
     }
+}
+
+/// Puts what a request is told in the place of the placeholders.
+fn fill(page: &str, request: &PageRequest<'_>) -> Bytes {
+    let price = denomination::format(request.price, request.symbol, request.decimals);
+    let Seller {
+        receiver,
+        contract,
+        token,
+        ..
+    } = request.seller;
+    // The symbol is whatever the token says, so it comes last.
+    page.replace("{receiver}", &receiver.to_string())
+        .replace("{contract}", &contract.to_string())
+        .replace("{token}", &token.to_string())
+        .replace("{price}", &escape(price.trim()))
+        .into()
 }
 
 fn escape(text: &str) -> String {
@@ -84,6 +108,7 @@ fn escape(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 const PLAIN: &str = r#"<!doctype html>
@@ -130,15 +155,19 @@ mod tests {
         let (parts, ()) = http::Request::new(()).into_parts();
         let [receiver, contract, token] = [1, 2, 3].map(Address::repeat_byte);
         let seller = Seller::new(HeaderValue::from_static("/api/1"), receiver, contract, token);
-        let page = PlainPage.render(&PageRequest {
+        let request = PageRequest {
             parts: &parts,
             price: 1_500.into(),
             seller: &seller,
-            symbol: "<b>T",
+            symbol: "<b>T'{token}",
             decimals: 3,
-        });
+        };
+        let own = Template::new("<a title='{price}'>{price} {receiver} {other} {").render(&request);
+        let shown = "1.5 &lt;b&gt;T&#39;{token}";
+        assert_eq!(own, format!("<a title='{shown}'>{shown} {receiver} {{other}} {{"));
+        let page = PlainPage.render(&request);
         let page = std::str::from_utf8(&page).unwrap();
-        assert!(page.contains("This page costs 1.5 &lt;b&gt;T<"), "{page}");
+        assert!(page.contains(&format!("This page costs {shown}<")), "{page}");
         assert!(page.contains(&receiver.to_string()) && page.contains(&contract.to_string()));
         assert!(!page.contains('{') || !page.contains("{price}"), "{page}");
     }

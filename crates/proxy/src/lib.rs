@@ -18,6 +18,7 @@ mod cors;
 pub mod folder;
 pub mod metering;
 mod monitor;
+pub mod pages;
 pub mod rewrite;
 mod run;
 mod server;
