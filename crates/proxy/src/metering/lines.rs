@@ -16,10 +16,11 @@ pub(super) struct Lines {
 impl Lines {
     /// Takes the next piece, and gives each line that has ended; `None` for one that is too long.
     pub(super) fn read(&mut self, mut piece: &[u8], mut each: impl FnMut(Option<&[u8]>)) {
-        if std::mem::take(&mut self.after_return) && !piece.is_empty() {
-            piece = piece.strip_prefix(b"\n").unwrap_or(piece);
-        } else if piece.is_empty() {
+        if piece.is_empty() {
             return;
+        }
+        if std::mem::take(&mut self.after_return) {
+            piece = piece.strip_prefix(b"\n").unwrap_or(piece);
         }
         while let Some(at) = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             let (line, rest) = piece.split_at(at);

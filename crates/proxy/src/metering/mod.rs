@@ -194,6 +194,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn the_cost_is_the_smallest_that_covers_the_count(price: u64, per in 1u64.., count: u64) {
             let exact = u128::from(price) * u128::from(count);

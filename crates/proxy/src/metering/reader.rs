@@ -232,6 +232,8 @@ mod tests {
             "{\"usage\":",
             "{\"n\":7}}",
             "{\"m\":1}",
+            "data: {\"usage\":\r\ndata: {\"n\":9}}\r\n\r\n",
+            "{\"usage\":\r{\"n\":\n3}}",
             "\n",
             "\r",
             "\r\n",
@@ -260,6 +262,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn pieces_cut_anywhere_give_the_same_counts(
             body in body(),
