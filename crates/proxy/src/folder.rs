@@ -17,8 +17,8 @@ use tower_http::services::fs::{Backend, DefaultServeDirFallback, ServeDir, Tokio
 /// Serves the files of a folder, or one file, to `GET` and `HEAD`.
 ///
 /// Below the pattern `/media/{*rest}` the file is `folder/rest`, and that of a folder its
-/// `index.html`; folders are not listed. Whatever is not a plain file of the folder is a 404: what begins
-/// with a dot, what a symbolic link leads out of it for, pipes and devices. A path is read in one way
+/// `index.html`; folders are not listed. Whatever is not a plain file of the folder is a 404: names that
+/// begin with a dot, symbolic links that leave the folder, pipes and devices. A path is read in one way
 /// only, so that a file cannot be had by the name, and for the price, of another.
 ///
 /// Behind a price, put [`is_free`] into the layer's `free_when`: only content costs.
@@ -182,7 +182,7 @@ fn name_charset(answer: &mut Response<Body>) {
     }
 }
 
-/// The plain files of a folder, and nothing that a link leads out of it for.
+/// The plain files of a folder, also by links, as long as these stay in it.
 #[derive(Debug, Clone)]
 struct Confined {
     root: PathBuf,
