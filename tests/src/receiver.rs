@@ -45,8 +45,9 @@ impl Patience {
     pub fn apply(self, config: &mut Config) {
         config.limits = self.limits;
         for route in &mut config.site.routes {
-            let Resource::Upstream { timeout, .. } = &mut route.resource;
-            *timeout = self.upstream_timeout;
+            if let Resource::Upstream { timeout, .. } = &mut route.resource {
+                *timeout = self.upstream_timeout;
+            }
         }
     }
 }

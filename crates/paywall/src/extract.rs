@@ -5,7 +5,7 @@ use http::StatusCode;
 use http::request::Parts;
 use microraiden_protocol::{Address, Amount, ChannelId};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Who paid for a request, and what. Take it as an argument of a handler, as `Option<PaidBy>` where a
 /// request may be free; it is an extension of the request, too.
@@ -27,24 +27,48 @@ impl PaidBy {
 /// How a metered resource says what it has really cost. The last word before the answer's end
 /// counts; a cost above what was authorised counts as that.
 #[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<Mutex<Option<Amount>>>);
+pub struct Meter(Arc<Mutex<Said>>);
+
+/// What was said of a cost.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    cost: Option<Amount>,
+    /// Nothing more will come, so it holds also for a client that leaves before the end.
+    is_final: bool,
+}
 
 impl Meter {
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sets the cost of the whole answer.
     pub fn charge(&self, cost: impl Into<Amount>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cost.into());
+        self.lock().cost = Some(cost.into());
     }
 
     /// Adds to the cost, for a resource that learns it piece by piece.
     pub fn add(&self, cost: impl Into<Amount>) {
-        let mut sum = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let more = sum.unwrap_or_default().checked_add(cost.into());
-        *sum = Some(more.unwrap_or(Amount::MAX));
+        let mut said = self.lock();
+        let more = said.cost.unwrap_or_default().checked_add(cost.into());
+        said.cost = Some(more.unwrap_or(Amount::MAX));
+    }
+
+    /// Says that what was said of the cost is the last word, since all that costs is done. Then it
+    /// holds also for a client that leaves before the answer's end.
+    pub fn conclude(&self) {
+        self.lock().is_final = true;
     }
 
     /// What was said so far.
     pub fn cost(&self) -> Option<Amount> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().cost
+    }
+
+    /// What was said, if it is the last word.
+    pub(crate) fn final_cost(&self) -> Option<Amount> {
+        let said = self.lock();
+        said.cost.filter(|_| said.is_final)
     }
 }
 
@@ -105,6 +129,8 @@ mod tests {
         meter.charge(1);
         assert_eq!(meter.cost(), Some(1.into()));
         meter.add(Amount::MAX);
-        assert_eq!(meter.cost(), Some(Amount::MAX));
+        assert_eq!((meter.cost(), meter.final_cost()), (Some(Amount::MAX), None));
+        meter.clone().conclude();
+        assert_eq!(meter.final_cost(), Some(Amount::MAX));
     }
 }

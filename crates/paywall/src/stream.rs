@@ -256,11 +256,15 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // The client has left, or the resource broke off.
         let Some(Metering {
+            meter,
             permit,
-            unmetered_cost: Some(cost),
+            unmetered_cost,
             ..
         }) = self.metering.take()
         else {
+            return;
+        };
+        let Some(cost) = meter.final_cost().or(unmetered_cost) else {
             return;
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

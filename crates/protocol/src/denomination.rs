@@ -31,14 +31,14 @@ pub fn parse(text: &str, symbol: &str, decimals: u8) -> Result<Amount, AmountErr
         return Err(AmountError::Symbol(text.to_owned(), symbol.to_owned()));
     }
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.contains('.') || whole.is_empty() {
+        return Err(form());
+    }
     let fraction = fraction.trim_end_matches('0');
     if fraction.len() > usize::from(decimals) {
         return Err(AmountError::TooFine(text.to_owned(), decimals));
     }
     let zeros = "0".repeat(usize::from(decimals) - fraction.len());
-    if whole.is_empty() {
-        return Err(form());
-    }
     format!("{whole}{fraction}{zeros}").parse().map_err(|_| form())
 }
 
@@ -76,6 +76,8 @@ mod tests {
         for text in ["", "TKN", "1.5", ".5 TKN", "1.2.3 TKN", "-1 TKN", "1e3"] {
             assert!(parse(text, "TKN", 6).is_err(), "{text}");
         }
+        let form = AmountError::Form("1.2.3 TKN".into(), "TKN".into());
+        assert_eq!(parse("1.2.3 TKN", "TKN", 1), Err(form));
         assert_eq!(
             parse("1 RDN", "TKN", 6),
             Err(AmountError::Symbol("1 RDN".into(), "TKN".into()))

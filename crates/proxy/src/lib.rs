@@ -32,5 +32,5 @@ pub use cors::{Cors, NotAnOrigin, Origin};
 pub use microraiden_paywall::rest;
 pub use run::{ChangeError, Control, Proxy, RunError, run};
 pub use server::{GRACE, Limits, Server};
-pub use site::{Host, NotAHost, Prices, Resource, Route, RouteFault, Site, SiteError};
+pub use site::{Host, NotAHost, NotAStatus, Prices, Resource, Route, RouteFault, Site, SiteError, Statuses};
 pub use upstream::{NoAnswer, Upstream, remove_hop_by_hop};

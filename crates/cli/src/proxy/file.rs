@@ -17,9 +17,11 @@ pub(crate) struct ConfigFile {
 
 /// One step on the way to a value: a key of a table, or a place in a list, from 0.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Step {
-    /// A key.
+pub(crate) enum Step<'a> {
+    /// A key that is a setting.
     Key(&'static str),
+    /// A key that is a name of the user's.
+    Name(&'a str),
     /// A place.
     Item(usize),
 }
@@ -86,7 +88,7 @@ impl ConfigFile {
     }
 
     /// A fault of a value that was understood, but cannot be used.
-    pub(crate) fn fault_at(&self, steps: &[Step], message: impl fmt::Display) -> FileFault {
+    pub(crate) fn fault_at(&self, steps: &[Step<'_>], message: impl fmt::Display) -> FileFault {
         self.fault(self.find(steps), &message.to_string())
     }
 
@@ -96,13 +98,13 @@ impl ConfigFile {
     }
 
     /// Where a value is; where the nearest thing around it is, when it is not there.
-    fn find(&self, steps: &[Step]) -> Option<Range<usize>> {
+    fn find(&self, steps: &[Step<'_>]) -> Option<Range<usize>> {
         let table = DeTable::parse(&self.text).ok()?;
         let root: Spanned<DeValue<'_>> = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let (mut value, mut found) = (&root, None);
         for step in steps {
             let next = match (step, value.get_ref()) {
-                (Step::Key(key), DeValue::Table(table)) => table.get(*key),
+                (Step::Key(key) | Step::Name(key), DeValue::Table(table)) => table.get(*key),
                 (Step::Item(item), DeValue::Array(array)) => array.get(*item),
                 _ => None,
             };

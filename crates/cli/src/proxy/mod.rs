@@ -19,6 +19,7 @@ use microraiden_chain::keys as key_files;
 use microraiden_chain::{Contract, Node, NodeOptions};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{Address, BlockNumber, SecretKey};
+use microraiden_proxy::pages::{self, PaywallPages};
 use microraiden_proxy::rest::{self, Operators};
 use microraiden_proxy::{Config, Cors, Limits, Proxy, Site};
 use reload::Reloads;
@@ -104,6 +105,19 @@ impl Loaded {
             routes: std::mem::take(&mut routes.routes),
             rest: self.rest()?,
             cors: self.cors()?,
+            index: match &self.settings.index_file {
+                Some(file) => {
+                    Some(pages::index(file).map_err(|error| self.fault("index_file", said(&error)))?)
+                }
+                None => None,
+            },
+            pages: match &self.settings.paywall_info {
+                Some(folder) => {
+                    let pages = PaywallPages::open(folder);
+                    Some(pages.map_err(|error| self.fault("paywall_info", said(&error)))?)
+                }
+                None => None,
+            },
         };
         match site.check() {
             Ok(()) => Ok(site),
@@ -158,10 +172,7 @@ impl Loaded {
             }
             named.deployment_file = Some(usual.into());
         }
-        deployment_file::locate(&named, chain_id).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            self.fault("deployment_file", format!("{error}{}", cause.unwrap_or_default()))
-        })
+        deployment_file::locate(&named, chain_id).map_err(|error| self.fault("deployment_file", said(&error)))
     }
 
     /// The receiver's key. Where none is named, it is the one in the usual place, which is made.
@@ -171,10 +182,7 @@ impl Loaded {
             None => usual_key()?,
         };
         let password_file = self.settings.private_key_password_file.as_deref();
-        keys::load(&file, password_file).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            self.fault("private_key", format!("{error}{}", cause.unwrap_or_default()))
-        })
+        keys::load(&file, password_file).map_err(|error| self.fault("private_key", said(&error)))
     }
 
     /// Where clients are waited for.
@@ -212,6 +220,12 @@ fn usual_key() -> Result<PathBuf, Failure> {
         tracing::warn!(receiver = %key.address(), file = %file.display(), "a key was made for you: what you earn belongs to it, so keep a copy");
     }
     Ok(file)
+}
+
+/// An error with what has caused it, in a line.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
 /// Listens where operators look, and says where that is.

@@ -1,15 +1,22 @@
 //! Routes as the file has them, and what the proxy makes of them.
 
 use super::file::Step;
+use super::said;
 use super::settings::Loaded;
 use super::values::{Money, Span, Text, one_or_many};
+use crate::exit::Misuse;
 use crate::{Failure, amounts};
-use http::Method;
+use http::{HeaderName, Method};
 use microraiden_chain::TokenInfo;
 use microraiden_protocol::{Amount, Price};
-use microraiden_proxy::{Host, Prices, Resource, Route, RouteFault, SiteError};
+use microraiden_proxy::folder::Folder;
+use microraiden_proxy::metering::{JsonPointer, Metering, Source, Unit, Unknown};
+use microraiden_proxy::rewrite::{self, HeaderRules};
+use microraiden_proxy::{Host, Prices, Resource, Route, RouteFault, SiteError, Statuses};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -28,6 +35,39 @@ pub(crate) struct RouteEntry {
     prices: Option<BTreeMap<String, Money>>,
     upstream: Option<Url>,
     timeout: Option<Span>,
+    folder: Option<PathBuf>,
+    #[serde(deserialize_with = "one_or_many")]
+    free_status: Vec<Text<Statuses>>,
+    metering: Option<MeteringEntry>,
+    request_headers: HeadersEntry,
+    response_headers: HeadersEntry,
+}
+
+/// What is counted in a route's answers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MeteringEntry {
+    units: Vec<UnitEntry>,
+    unknown: Option<Money>,
+}
+
+/// One thing that is counted.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnitEntry {
+    body: Option<Text<JsonPointer>>,
+    header: Option<Text<HeaderName>>,
+    price: Money,
+    per: Option<NonZeroU64>,
+}
+
+/// What is changed in headers.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HeadersEntry {
+    set: BTreeMap<String, String>,
+    #[serde(deserialize_with = "one_or_many")]
+    remove: Vec<Text<HeaderName>>,
 }
 
 /// How amounts are read.
@@ -72,16 +112,12 @@ enum Place {
 
 impl Place {
     /// A fault of one of its values.
-    fn fault(self, loaded: &Loaded, key: &'static str, message: impl std::fmt::Display) -> Failure {
-        match self {
-            Self::Whole => loaded.fault(
-                match key {
-                    "timeout" => "upstream_timeout",
-                    key => key,
-                },
-                message,
-            ),
-            Self::Route(number) => loaded.route_fault(number, &[Step::Key(key)], message),
+    fn fault(self, loaded: &Loaded, steps: &[Step<'_>], message: &dyn Display) -> Failure {
+        match (self, steps.first()) {
+            (Self::Whole, Some(Step::Key("timeout"))) => loaded.fault("upstream_timeout", message),
+            (Self::Whole, Some(Step::Key(key))) => loaded.fault(key, message),
+            (Self::Whole, _) => Misuse(message.to_string()).into(),
+            (Self::Route(number), _) => loaded.route_fault(number, steps, message),
         }
     }
 }
@@ -113,7 +149,7 @@ impl Routes {
             places: Vec::new(),
         };
         for (place, entry) in entries {
-            for route in entry.read(loaded, place, coin)? {
+            for route in entry.read(&Reading { loaded, place, coin })? {
                 read.routes.push(route);
                 read.places.push(place);
             }
@@ -128,7 +164,7 @@ impl Routes {
             RouteFault::Pattern(..) => "path",
         };
         match self.places.get(error.route) {
-            Some(place) => place.fault(loaded, key, &error.fault),
+            Some(place) => place.fault(loaded, &[Step::Key(key)], &error.fault),
             None => error.to_string().into(),
         }
     }
@@ -158,63 +194,180 @@ fn simple(loaded: &Loaded) -> Result<RouteEntry, Failure> {
 impl RouteEntry {
     /// All files and folders that are named.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        [].into_iter()
+        self.folder.iter_mut()
     }
 
-    fn read(self, loaded: &Loaded, place: Place, coin: Coin<'_>) -> Result<Vec<Route>, Failure> {
-        let fault = |key, message: &dyn std::fmt::Display| place.fault(loaded, key, message);
-        let price = |key, money: &Money| -> Result<Price, Failure> {
-            let amount = coin.read(money).map_err(|error| fault(key, &error))?;
-            Ok(Price::new(amount.base_units()))
-        };
-        let prices = match (&self.price, &self.prices) {
-            (Some(money), None) => Prices::from(price("price", money)?),
-            (None, Some(methods)) => {
-                let of_method = |(name, money): (&String, &Money)| {
-                    let method = method(name).map_err(|error| fault("prices", &error))?;
-                    Ok((method, price("prices", money)?))
-                };
-                methods.iter().map(of_method).collect::<Result<_, Failure>>()?
-            }
-            (Some(_), Some(_)) => {
-                return Err(fault(
-                    "prices",
-                    &"a route has one price, or prices by method, not both",
-                ));
-            }
-            (None, None) => {
-                return Err(fault(
-                    "price",
-                    &"the route has no price: write price = \"0.002 TKN\", or price = 0 for a free one",
-                ));
-            }
-        };
-        let Some(url) = self.upstream else {
-            return Err(fault(
-                "upstream",
-                &"the route has no upstream: write upstream = \"http://127.0.0.1:8000\"",
-            ));
+    fn read(self, reading: &Reading<'_>) -> Result<Vec<Route>, Failure> {
+        let paths = match &self.path {
+            Some(path) => vec![path.clone()],
+            // The index is at `/`.
+            None if reading.loaded.settings.index_file.is_some() => vec!["/{*rest}".to_owned()],
+            None => vec!["/{*rest}".to_owned(), "/".to_owned()],
         };
         let route = Route {
-            hosts: self.host.into_iter().map(|Text(host)| host).collect(),
-            prices,
-            resource: Resource::Upstream {
-                url: url.clone(),
-                timeout: self.timeout.map_or(UPSTREAM_TIMEOUT, |Span(timeout)| timeout),
-            },
-            ..Route::new("/", Price::ZERO, url)
+            hosts: self.host.iter().map(|Text(host)| host.clone()).collect(),
+            path: String::new(),
+            prices: self.prices(reading)?,
+            resource: self.resource(reading, &paths[0])?,
+            metering: self.metering(reading)?,
+            free_statuses: self.free_status.iter().map(|Text(status)| *status).collect(),
+            request_headers: reading.headers("request_headers", &self.request_headers)?,
+            response_headers: reading.headers("response_headers", &self.response_headers)?,
         };
-        let paths = match self.path {
-            Some(path) => vec![path],
-            None => vec!["/".to_owned(), "/{*rest}".to_owned()],
+        // The folder itself is below the pattern, too.
+        let itself = match (&route.resource, paths[0].rsplit_once("/{*")) {
+            (Resource::Folder(_), Some((folder, _))) if paths.len() == 1 && !folder.is_empty() => {
+                Some(format!("{folder}/"))
+            }
+            _ => None,
         };
+        let paths = paths.into_iter().chain(itself);
         Ok(paths
-            .into_iter()
             .map(|path| Route {
                 path,
                 ..route.clone()
             })
             .collect())
+    }
+
+    fn prices(&self, reading: &Reading<'_>) -> Result<Prices, Failure> {
+        match (&self.price, &self.prices) {
+            (Some(money), None) => Ok(Prices::from(reading.price(&[Step::Key("price")], money)?)),
+            (None, Some(methods)) => {
+                let of_method = |(name, money): (&String, &Money)| {
+                    let place = [Step::Key("prices"), Step::Name(name)];
+                    let method = method(name).map_err(|error| reading.fault(&place, &error))?;
+                    Ok((method, reading.price(&place, money)?))
+                };
+                methods.iter().map(of_method).collect()
+            }
+            (Some(_), Some(_)) => Err(reading.fault(
+                &[Step::Key("prices")],
+                &"a route has one price, or prices by method, not both",
+            )),
+            (None, None) => Err(reading.fault(
+                &[Step::Key("price")],
+                &"the route has no price: write price = \"0.002 TKN\", or price = 0 for a free one",
+            )),
+        }
+    }
+
+    fn resource(&self, reading: &Reading<'_>, path: &str) -> Result<Resource, Failure> {
+        match (&self.upstream, &self.folder) {
+            (Some(url), None) => Ok(Resource::Upstream {
+                url: url.clone(),
+                timeout: self.timeout.map_or(UPSTREAM_TIMEOUT, |Span(timeout)| timeout),
+            }),
+            (None, Some(folder)) => {
+                if self.timeout.is_some() {
+                    return Err(reading.fault(&[Step::Key("timeout")], &"only an upstream has a timeout"));
+                }
+                let opened = Folder::open(folder, path);
+                let opened = opened.map_err(|error| reading.fault(&[Step::Key("folder")], &said(&error)))?;
+                Ok(Resource::Folder(opened))
+            }
+            (Some(_), Some(_)) => Err(reading.fault(
+                &[Step::Key("folder")],
+                &"a route has an upstream or a folder, not both",
+            )),
+            (None, None) => Err(reading.fault(
+                &[Step::Key("upstream")],
+                &"it is not said what is sold: write upstream = \"http://127.0.0.1:8000\", or folder = \"…\"",
+            )),
+        }
+    }
+
+    fn metering(&self, reading: &Reading<'_>) -> Result<Option<Metering>, Failure> {
+        let Some(entry) = &self.metering else {
+            return Ok(None);
+        };
+        if entry.units.is_empty() {
+            let place = [Step::Key("metering"), Step::Key("units")];
+            return Err(reading.fault(
+                &place,
+                &"something must be counted: units = [{ body = \"/usage/total_tokens\", price = \"…\" }]",
+            ));
+        }
+        let unit = |(number, unit): (usize, &UnitEntry)| {
+            let place = |key| {
+                [
+                    Step::Key("metering"),
+                    Step::Key("units"),
+                    Step::Item(number),
+                    Step::Key(key),
+                ]
+            };
+            let source = match (&unit.body, &unit.header) {
+                (Some(Text(pointer)), None) => Source::Body(pointer.clone()),
+                (None, Some(Text(name))) => Source::Header(name.clone()),
+                _ => {
+                    return Err(reading.fault(
+                        &place("body"),
+                        &"a unit is read from the body or from a header: name one of them",
+                    ));
+                }
+            };
+            Ok(Unit {
+                source,
+                price: reading.amount(&place("price"), &unit.price)?,
+                per: unit.per.unwrap_or(NonZeroU64::MIN),
+            })
+        };
+        let units = entry
+            .units
+            .iter()
+            .enumerate()
+            .map(unit)
+            .collect::<Result<_, Failure>>()?;
+        let unknown = match &entry.unknown {
+            None => Unknown::Maximum,
+            Some(Money(text)) if text == "maximum" => Unknown::Maximum,
+            Some(Money(text)) if text == "free" => Unknown::Free,
+            Some(money) => {
+                Unknown::Cost(reading.amount(&[Step::Key("metering"), Step::Key("unknown")], money)?)
+            }
+        };
+        Ok(Some(Metering { units, unknown }))
+    }
+}
+
+/// What is needed to read an entry, and to tell where its faults are.
+struct Reading<'a> {
+    loaded: &'a Loaded,
+    place: Place,
+    coin: Coin<'a>,
+}
+
+impl Reading<'_> {
+    fn fault(&self, steps: &[Step<'_>], message: &dyn Display) -> Failure {
+        self.place.fault(self.loaded, steps, message)
+    }
+
+    fn amount(&self, steps: &[Step<'_>], money: &Money) -> Result<Amount, Failure> {
+        self.coin.read(money).map_err(|error| self.fault(steps, &error))
+    }
+
+    fn price(&self, steps: &[Step<'_>], money: &Money) -> Result<Price, Failure> {
+        Ok(Price::new(self.amount(steps, money)?.base_units()))
+    }
+
+    /// Rules for headers, with what the environment has in the place of variables.
+    fn headers(&self, key: &'static str, entry: &HeadersEntry) -> Result<HeaderRules, Failure> {
+        let mut set = Vec::new();
+        for (name, value) in &entry.set {
+            let fault = |error: &dyn Display| {
+                self.fault(&[Step::Key(key), Step::Key("set"), Step::Name(name)], error)
+            };
+            let value = rewrite::expand(value, |variable| std::env::var(variable).ok())
+                .map_err(|error| fault(&error))?;
+            set.push((
+                name.parse()
+                    .map_err(|_| fault(&format!("{name:?} is no name of a header")))?,
+                value,
+            ));
+        }
+        let remove = entry.remove.iter().map(|Text(name)| name.clone()).collect();
+        HeaderRules::new(set, remove).map_err(|error| self.fault(&[Step::Key(key)], &error))
     }
 }
 
@@ -260,9 +413,6 @@ impl RouteEntry {
             }
             (None, None) => String::new(),
         };
-        let timeout = self
-            .timeout
-            .map(|Span(time)| format!("timeout {}", humantime::format_duration(time)));
         RouteLine {
             hosts: if self.host.is_empty() {
                 "any".to_owned()
@@ -271,9 +421,57 @@ impl RouteEntry {
             },
             path: self.path.clone().unwrap_or_else(|| "everything".to_owned()),
             price,
-            resource: self.upstream.as_ref().map(Url::to_string).unwrap_or_default(),
-            more: timeout.into_iter().collect(),
+            resource: match (&self.upstream, &self.folder) {
+                (Some(url), _) => url.to_string(),
+                (None, Some(folder)) => folder.display().to_string(),
+                (None, None) => String::new(),
+            },
+            more: self.more(),
         }
+    }
+
+    /// What else is set, in words; of headers only the names.
+    fn more(&self) -> Vec<String> {
+        let mut more = Vec::new();
+        if let Some(Span(time)) = self.timeout {
+            more.push(format!("timeout {}", humantime::format_duration(time)));
+        }
+        if let Some(metering) = &self.metering {
+            for unit in &metering.units {
+                let Money(price) = &unit.price;
+                let source = match (&unit.body, &unit.header) {
+                    (Some(Text(pointer)), _) => format!("{} of the body", pointer.as_str()),
+                    (None, Some(Text(name))) => format!("the header {name}"),
+                    (None, None) => String::new(),
+                };
+                let per = unit.per.map(|per| format!(" per {per}")).unwrap_or_default();
+                more.push(format!("costs {price}{per} of {source}, the price is the most"));
+            }
+            if let Some(Money(unknown)) = &metering.unknown {
+                more.push(format!("unknown usage: {unknown}"));
+            }
+        }
+        if !self.free_status.is_empty() {
+            let list: Vec<_> = self
+                .free_status
+                .iter()
+                .map(|Text(status)| status.to_string())
+                .collect();
+            more.push(format!("free when it answers {}", list.join(", ")));
+        }
+        for (what, entry) in [
+            ("request", &self.request_headers),
+            ("response", &self.response_headers),
+        ] {
+            let set: Vec<_> = entry.set.keys().map(String::as_str).collect();
+            let removed: Vec<_> = entry.remove.iter().map(|Text(name)| name.as_str()).collect();
+            for (done, names) in [("sets", set), ("removes", removed)] {
+                if !names.is_empty() {
+                    more.push(format!("{done} {what} headers {}", names.join(", ")));
+                }
+            }
+        }
+        more
     }
 }
 

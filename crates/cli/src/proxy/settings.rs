@@ -160,6 +160,13 @@ settings! {
     /// The port to listen on; 0 takes any free one [default: 5000]
     #[arg(long, help_heading = "Server")]
     port: Option<u16>,
+    /// A page that is free at /
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    index_file: Option<PathBuf>,
+    /// The folder of the page that browsers get with a 402: its index.html, and what that page uses, free below /js/;
+    /// a plain page by default
+    #[arg(long, value_name = "FOLDER", help_heading = "Server")]
+    paywall_info: Option<PathBuf>,
     /// Let web pages of this origin use the proxy from a browser; * for all; may be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
     #[serde(deserialize_with = "one_or_many")]
@@ -182,12 +189,14 @@ settings! {
 }
 
 /// What can be changed while the proxy runs; all else is read at the start.
-const RELOADED: [&str; 9] = [
+const RELOADED: [&str; 11] = [
     "upstream",
     "price",
     "path",
     "upstream_timeout",
     "route",
+    "index_file",
+    "paywall_info",
     "cors_origin",
     "operator",
     "operator_password_hash_file",
@@ -202,6 +211,8 @@ impl Settings {
             &mut self.private_key_password_file,
             &mut self.state_file,
             &mut self.deployment_file,
+            &mut self.index_file,
+            &mut self.paywall_info,
             &mut self.operator_password_hash_file,
         ];
         own.into_iter()
@@ -326,7 +337,7 @@ impl Loaded {
     }
 
     /// What is wrong with a part of a route; routes stand only in the file.
-    pub(crate) fn route_fault(&self, route: usize, keys: &[Step], message: impl Display) -> Failure {
+    pub(crate) fn route_fault(&self, route: usize, keys: &[Step<'_>], message: impl Display) -> Failure {
         let mut steps = vec![Step::Key("route"), Step::Item(route)];
         steps.extend(keys);
         match &self.file {

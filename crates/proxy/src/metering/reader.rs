@@ -29,14 +29,23 @@ enum Form {
 struct Sought {
     pointers: Arc<[JsonPointer]>,
     counts: Vec<Count>,
+    /// An event has said that nothing more will come.
+    is_done: bool,
 }
+
+/// The event with which streams of language models end; a client may leave once it has it.
+const DONE: &[u8] = b"[DONE]";
 
 impl Reader {
     /// For an answer with this head.
     pub(super) fn new(head: &HeaderMap, pointers: Arc<[JsonPointer]>) -> Result<Self, Unreadable> {
         let form = form(head)?;
         let counts = vec![Err(Unreadable::Missing); pointers.len()];
-        let sought = Sought { pointers, counts };
+        let sought = Sought {
+            pointers,
+            counts,
+            is_done: false,
+        };
         Ok(Self { form, sought })
     }
 
@@ -48,9 +57,17 @@ impl Reader {
                 Some(begun) if begun.len() + piece.len() <= LONGEST_TEXT => begun.extend_from_slice(piece),
                 _ => *text = None,
             },
-            Form::Events(events) => events.read(piece, |data| sought.one_of_many(data)),
+            Form::Events(events) => events.read(piece, |data| {
+                sought.is_done |= data == Some(DONE);
+                sought.one_of_many(data);
+            }),
             Form::Lines(lines) => lines.read(piece, |line| sought.one_of_many(line)),
         }
+    }
+
+    /// What the body has said, once it has said that this was all.
+    pub(super) fn done(&self) -> Option<&[Count]> {
+        self.sought.is_done.then_some(&self.sought.counts)
     }
 
     /// What the whole body says, one count for each pointer.

@@ -35,6 +35,20 @@ impl Gauge {
         }
     }
 
+    /// Tells the meter, for good, when everything is known.
+    fn conclude(&mut self, read: &[Count]) -> bool {
+        let before = self.counts.clone();
+        self.take(read.iter().copied());
+        let is_known = !self.counts.is_empty() && self.metering.cost(&self.counts).is_ok();
+        if is_known {
+            self.tell();
+            self.meter.conclude();
+        } else {
+            self.counts = before;
+        }
+        is_known
+    }
+
     /// Fills in what the body says, one count for each pointer.
     pub(super) fn take(&mut self, read: impl IntoIterator<Item = Count>) {
         for ((place, _), count) in self.metering.pointers().zip(read) {
@@ -45,8 +59,8 @@ impl Gauge {
 
 /// A body that is read while it goes by, and not changed.
 ///
-/// The meter is told when the last byte has been seen, and never by a body that breaks off or is
-/// dropped.
+/// The meter is told when the last byte has been seen, or the event that says that it was the last; and
+/// never by a body that breaks off or is dropped before.
 #[derive(Debug)]
 pub(super) struct Tap {
     inner: Body,
@@ -90,8 +104,11 @@ impl HttpBody for Tap {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                if let (Some(piece), Some((reader, _))) = (frame.data_ref(), &mut self.watch) {
+                if let (Some(piece), Some((reader, gauge))) = (frame.data_ref(), &mut self.watch) {
                     reader.read(piece);
+                    if reader.done().is_some_and(|counts| gauge.conclude(counts)) {
+                        self.watch = None;
+                    }
                 }
                 self.look_for_end();
             }

@@ -7,9 +7,11 @@ mod host;
 mod route;
 
 pub use host::{Host, NotAHost};
-pub use route::{Prices, Resource, Route};
+pub use route::{NotAStatus, Prices, Resource, Route, Statuses};
 
 use crate::cors::Cors;
+use crate::folder::Folder;
+use crate::pages::{PAGE_FILES, PaywallPages};
 use axum::Router;
 use host::ByHost;
 use microraiden_paywall::{Paywall, rest};
@@ -24,6 +26,10 @@ pub struct Site {
     pub rest: rest::Settings,
     /// Which web pages may use what is here.
     pub cors: Cors,
+    /// A page that is free at `/`; see [`index`](crate::pages::index).
+    pub index: Option<Folder>,
+    /// What browsers get with a 402, and the files of that page; a plain page by default.
+    pub pages: Option<PaywallPages>,
 }
 
 /// Why a site cannot be shown.
@@ -67,14 +73,16 @@ impl Site {
     /// The routes of each host, in order; of no host in particular under `None`.
     fn by_host(&self) -> Result<HashMap<Option<&Host>, Vec<&Route>>, SiteError> {
         let mut tables: HashMap<Option<&Host>, (Vec<&Route>, matchit::Router<()>)> = HashMap::new();
-        tables.insert(None, (Vec::new(), reserved()));
+        tables.insert(None, (Vec::new(), self.reserved()));
         for (number, route) in self.routes.iter().enumerate() {
             let hosts: Vec<Option<&Host>> = match route.hosts.is_empty() {
                 true => vec![None],
                 false => route.hosts.iter().map(Some).collect(),
             };
             for host in hosts {
-                let (routes, patterns) = tables.entry(host).or_insert_with(|| (Vec::new(), reserved()));
+                let (routes, patterns) = tables
+                    .entry(host)
+                    .or_insert_with(|| (Vec::new(), self.reserved()));
                 insert(patterns, &route.path).map_err(|error| SiteError {
                     route: number,
                     fault: RouteFault::Pattern(route.path.clone(), error),
@@ -86,6 +94,31 @@ impl Site {
         Ok(routes.collect())
     }
 
+    /// What is answered before any route.
+    fn reserved(&self) -> matchit::Router<()> {
+        let mut patterns = matchit::Router::new();
+        let index = self.index.is_some().then_some("/");
+        let pages = self.pages.is_some().then_some(PAGE_FILES);
+        for pattern in rest::PATTERNS.into_iter().chain(index).chain(pages) {
+            // Ours do not conflict.
+            let _ = patterns.insert(pattern, ());
+        }
+        patterns
+    }
+
+    /// What every host answers.
+    fn base(&self, paywall: &Paywall) -> Router {
+        // Segments that begin with `:` or `*` are as good as any; axum would stop at them.
+        let mut router = rest::router(paywall.clone(), self.rest.clone()).without_v07_checks();
+        if let Some(index) = &self.index {
+            router = router.route_service("/", index.clone());
+        }
+        if let Some(pages) = &self.pages {
+            router = router.route_service(PAGE_FILES, pages.files());
+        }
+        router
+    }
+
     /// The service that shows it.
     ///
     /// # Errors
@@ -93,10 +126,12 @@ impl Site {
     pub(crate) fn router(&self, paywall: &Paywall) -> Result<Router, SiteError> {
         self.check()?;
         let mut tables = self.by_host()?;
+        let paywall = &match &self.pages {
+            Some(pages) => paywall.clone().with_page(pages.page()),
+            None => paywall.clone(),
+        };
         let router_of = |routes: Vec<&Route>| {
-            // Segments that begin with `:` or `*` are as good as any; axum would stop at them.
-            let rest = rest::router(paywall.clone(), self.rest.clone()).without_v07_checks();
-            routes.into_iter().fold(rest, |router, route| {
+            routes.into_iter().fold(self.base(paywall), |router, route| {
                 router.route_service(&route.path, route.service(paywall))
             })
         };
@@ -115,16 +150,6 @@ impl Site {
             None => router,
         })
     }
-}
-
-/// What the REST interface answers.
-fn reserved() -> matchit::Router<()> {
-    let mut patterns = matchit::Router::new();
-    for pattern in rest::PATTERNS {
-        // Ours do not conflict.
-        let _ = patterns.insert(pattern, ());
-    }
-    patterns
 }
 
 /// Finds what the router would panic on.

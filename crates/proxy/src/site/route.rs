@@ -1,17 +1,25 @@
 //! One priced piece of a site.
 
 use super::{Host, RouteFault};
+use crate::folder::{self, Folder};
+use crate::metering::{Metering, MeteringLayer};
+use crate::rewrite::{HeaderRules, RewriteLayer};
 use crate::upstream::Upstream;
 use axum::body::Body;
 use axum::response::Response;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use microraiden_paywall::{MethodPrices, Paywall, PriceRequest, Pricing, Quote};
 use microraiden_protocol::Price;
 use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
-use tower::ServiceBuilder;
+use tower::Layer;
 use tower::util::BoxCloneSyncService;
 use url::Url;
+
+/// A service whose kind is known only from the configuration.
+type Boxed = BoxCloneSyncService<Request<Body>, Response, Infallible>;
 
 /// One priced piece of the path space.
 #[derive(Debug, Clone)]
@@ -24,7 +32,30 @@ pub struct Route {
     pub prices: Prices,
     /// What is sold.
     pub resource: Resource,
+    /// How it is found out what a request has cost; its price is then the most. By default it is the
+    /// cost.
+    pub metering: Option<Metering>,
+    /// Answers that cost nothing; those of 5xx never do, and with a folder only content costs.
+    pub free_statuses: Vec<Statuses>,
+    /// What is changed in the headers of requests that go to the resource.
+    pub request_headers: HeaderRules,
+    /// What is changed in the headers of its answers.
+    pub response_headers: HeaderRules,
 }
+
+/// One status, or a hundred of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statuses {
+    /// This one.
+    One(StatusCode),
+    /// All that begin with this digit.
+    Class(u16),
+}
+
+/// Why a text is no [`Statuses`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no status of an answer: write 404, or 4xx for all of them")]
+pub struct NotAStatus(String);
 
 /// What the requests of a route cost.
 #[derive(Debug, Clone)]
@@ -46,6 +77,8 @@ pub enum Resource {
         /// piece. While a client's body is waited for, the time stands still.
         timeout: Duration,
     },
+    /// Files.
+    Folder(Folder),
 }
 
 impl Route {
@@ -59,28 +92,91 @@ impl Route {
                 url: upstream,
                 timeout: Duration::from_secs(60),
             },
+            metering: None,
+            free_statuses: Vec::new(),
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
         }
     }
 
     pub(super) fn check(&self) -> Result<(), RouteFault> {
-        let Resource::Upstream { url, .. } = &self.resource;
-        if url.scheme() != "http" {
-            return Err(RouteFault::UpstreamScheme(url.scheme().to_owned()));
+        match &self.resource {
+            Resource::Upstream { url, .. } if url.scheme() != "http" => {
+                Err(RouteFault::UpstreamScheme(url.scheme().to_owned()))
+            }
+            Resource::Upstream { .. } | Resource::Folder(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Everything that stands between the router and the resource.
-    pub(super) fn service(
-        &self,
-        paywall: &Paywall,
-    ) -> BoxCloneSyncService<Request<Body>, Response, Infallible> {
-        let Resource::Upstream { url, timeout } = &self.resource;
-        let upstream = Upstream::new(url.clone(), *timeout);
-        let paid = ServiceBuilder::new()
-            .layer(paywall.sell(self.prices.clone()))
-            .service(upstream);
-        BoxCloneSyncService::new(paid)
+    pub(super) fn service(&self, paywall: &Paywall) -> Boxed {
+        let mut paid = paywall.sell(self.prices.clone());
+        if let Some(metering) = &self.metering {
+            paid = metering.terms(paid);
+        }
+        let (statuses, files) = (
+            self.free_statuses.clone(),
+            matches!(self.resource, Resource::Folder(_)),
+        );
+        if files || !statuses.is_empty() {
+            let listed = move |status| statuses.iter().any(|statuses| statuses.contains(status));
+            paid = paid.free_when(move |status| listed(status) || files && folder::is_free(status));
+        }
+        BoxCloneSyncService::new(paid.layer(self.resource()))
+    }
+
+    /// The resource with what reads and changes its answers. Metering comes first: it reads what the
+    /// rules for headers may remove.
+    fn resource(&self) -> Boxed {
+        let mut service = match &self.resource {
+            Resource::Upstream { url, timeout } => {
+                BoxCloneSyncService::new(Upstream::new(url.clone(), *timeout))
+            }
+            Resource::Folder(folder) => BoxCloneSyncService::new(folder.clone()),
+        };
+        if let Some(metering) = &self.metering {
+            service = BoxCloneSyncService::new(MeteringLayer::new(metering.clone()).layer(service));
+        }
+        let (request, response) = (self.request_headers.clone(), self.response_headers.clone());
+        if request != HeaderRules::default() || response != HeaderRules::default() {
+            service = BoxCloneSyncService::new(RewriteLayer::new(request, response).layer(service));
+        }
+        service
+    }
+}
+
+impl Statuses {
+    fn contains(self, status: StatusCode) -> bool {
+        match self {
+            Self::One(one) => one == status,
+            Self::Class(digit) => status.as_u16() / 100 == digit,
+        }
+    }
+}
+
+impl FromStr for Statuses {
+    type Err = NotAStatus;
+
+    fn from_str(text: &str) -> Result<Self, NotAStatus> {
+        let wrong = || NotAStatus(text.to_owned());
+        if let Some(digit) = text.strip_suffix("xx") {
+            let digit = digit.parse().map_err(|_| wrong())?;
+            return (2..=5)
+                .contains(&digit)
+                .then_some(Self::Class(digit))
+                .ok_or_else(wrong);
+        }
+        let status = text.parse().map_err(|_| wrong())?;
+        Ok(Self::One(status))
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(status) => write!(f, "{}", status.as_u16()),
+            Self::Class(digit) => write!(f, "{digit}xx"),
+        }
     }
 }
 

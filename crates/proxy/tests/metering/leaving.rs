@@ -21,14 +21,17 @@ async fn an_answer_that_breaks_off_says_nothing_of_its_cost() {
     shop.close(earned).await;
 }
 
+/// What the stream says, before it says that it is done.
+const USED: u64 = 36;
+
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_pays_by_the_rule_though_the_usage_was_seen() {
+async fn who_leaves_pays_by_the_rule_unless_the_stream_has_said_that_it_is_done() {
     let server = Server::start().await;
     let mut shop = Shop::metered(server.url.clone(), vec![body("/usage/total_tokens")]).await;
     let mut earned = 0;
     for (rule, cost) in [("most", MOST), ("free", 0), ("cost", STATED)] {
-        for text in ["word 3", "[DONE]"] {
-            let paid = shop.leave(&format!("/{rule}/endless"), text).await;
+        for (case, text, cost) in [("endless", "word 3", cost), ("done", "[DONE]", USED)] {
+            let paid = shop.leave(&format!("/{rule}/{case}"), text).await;
             assert_eq!(paid, cost, "{rule} after {text}");
             earned += cost;
         }

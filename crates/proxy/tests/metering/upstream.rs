@@ -51,6 +51,11 @@ pub(crate) fn events() -> String {
     format!(": hello\n\n{words}event: message\n{usage}data: [DONE]\n\n")
 }
 
+/// The same, without the event that says that this was all.
+fn unfinished() -> String {
+    events().replace("data: [DONE]\n\n", "")
+}
+
 /// Lines as Ollama has them.
 pub(crate) fn lines() -> String {
     let words: String = (0..20)
@@ -142,7 +147,7 @@ async fn answer(
         )
             .into_response(),
         "failed" => (StatusCode::BAD_GATEWAY, typed(JSON, used("1"))).into_response(),
-        "cut" => typed(EVENTS, broken(events())),
+        "cut" => typed(EVENTS, broken(unfinished())),
         "cut-json" => typed(JSON, broken(used("30"))),
         "cut-early" => {
             let mut answer = typed(JSON, broken(used("30")));
@@ -151,7 +156,8 @@ async fn answer(
                 .insert("content-length", "1000".parse().unwrap());
             answer
         }
-        "endless" => typed(EVENTS, endless(events())),
+        "done" => typed(EVENTS, endless(events())),
+        "endless" => typed(EVENTS, endless(unfinished())),
         _ => tokens(case),
     }
 }

@@ -5,7 +5,7 @@ use crate::Failure;
 use crate::deploy::minutes;
 use crate::proxy::route::Coin;
 use crate::proxy::settings::Loaded;
-use crate::proxy::{PLAY_MONEY_CHAINS, USUAL_KEY};
+use crate::proxy::{PLAY_MONEY_CHAINS, USUAL_KEY, said};
 use crate::{data_folder, keys};
 use microraiden_chain::deployment::in_ether;
 use microraiden_chain::inspection::{Kind, block_time};
@@ -34,12 +34,6 @@ pub(super) async fn look(loaded: &Loaded) -> Result<Vec<Finding>, Failure> {
     }
     upstreams(loaded, &mut findings).await?;
     Ok(findings)
-}
-
-/// An error with what has caused it, in a line.
-fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
 /// Asks each node; the first that answers is used.
@@ -196,7 +190,9 @@ async fn gas_money(node: &Node, receiver: Address, findings: &mut Vec<Finding>) 
 async fn upstreams(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<(), Failure> {
     let mut asked = Vec::new();
     for route in loaded.site(Coin::Unknown)?.routes {
-        let Resource::Upstream { url, .. } = route.resource;
+        let Resource::Upstream { url, .. } = route.resource else {
+            continue;
+        };
         let address = url.origin().ascii_serialization();
         if asked.contains(&address) {
             continue;
