@@ -7,18 +7,26 @@
 //! [`Proxy`] shows besides, at an address of its own, how the receiver fares, and its [`Control`]
 //! changes the site while it runs.
 //!
+//! Before a request is sold, [`ClientLayer`] finds out who asks, [`admission`] whether it may, and
+//! [`quota`] whether it is free for once.
+//!
 //! [`tutorial`] shows how to sell from a program of one's own.
 //!
 //! Invariants: a request reaches the upstream by the path that its price was found for; no client
 //! can hold a connection without moving on, keep others out by holding many, or hold up the
 //! shutdown.
 
+pub mod admission;
+mod client;
 mod config;
 mod cors;
+mod count_per;
 pub mod folder;
 pub mod metering;
 mod monitor;
+mod network;
 pub mod pages;
+pub mod quota;
 pub mod rewrite;
 mod run;
 mod server;
@@ -27,9 +35,11 @@ mod target;
 pub mod tutorial;
 mod upstream;
 
+pub use client::{Client, ClientKey, ClientLayer, ClientService};
 pub use config::Config;
 pub use cors::{Cors, NotAnOrigin, Origin};
 pub use microraiden_paywall::rest;
+pub use network::{Network, NotANetwork};
 pub use run::{ChangeError, Control, Proxy, RunError, run};
 pub use server::{GRACE, Limits, Server};
 pub use site::{Host, NotAHost, NotAStatus, Prices, Resource, Route, RouteFault, Site, SiteError, Statuses};
