@@ -2,10 +2,12 @@
 
 use crate::config::Config;
 use crate::monitor::Monitor;
+use crate::quota::QuotaError;
 use crate::server::{Server, allow_files};
-use crate::site::{Site, SiteError};
+use crate::site::{Counts, Site, SiteError};
 use microraiden_manager::{ChainError, ChannelManager, OpenError};
 use microraiden_paywall::{Paywall, rest};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -23,6 +25,9 @@ pub enum RunError {
     /// The site cannot be shown.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// The file of free quotas cannot be used.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
 }
 
 /// Sells on `listener` until `shutdown` resolves, and then answers the requests in flight, within
@@ -50,7 +55,7 @@ pub struct Proxy {
 }
 
 /// A site to be shown from now on, and who waits for that.
-type Change = (Site, oneshot::Sender<Result<(), SiteError>>);
+type Change = (Site, oneshot::Sender<Result<(), ChangeError>>);
 
 /// Tells of a running proxy, and changes it; cheap to clone.
 #[derive(Debug, Clone)]
@@ -65,6 +70,9 @@ pub enum ChangeError {
     /// The site cannot be shown.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// The file of free quotas cannot be used.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// The proxy has ended.
     #[error("the proxy has ended")]
     Ended,
@@ -85,7 +93,7 @@ impl Control {
         let (answer, answered) = oneshot::channel();
         let sent = self.changes.send((site, answer)).await;
         sent.map_err(|_| ChangeError::Ended)?;
-        Ok(answered.await.map_err(|_| ChangeError::Ended)??)
+        answered.await.map_err(|_| ChangeError::Ended)?
     }
 }
 
@@ -136,6 +144,8 @@ impl Proxy {
             ..
         } = self;
         config.site.check()?;
+        let quota_file = config.receiver.state_file.with_added_extension("quota");
+        let mut counts = Counts::default();
         tell(&config.site.rest);
         let mut shutdown = pin!(shutdown);
         let monitor = monitor.map(Monitor::start);
@@ -153,7 +163,9 @@ impl Proxy {
         }
         let paywall = Paywall::new(manager.clone());
         allow_files();
-        let server = Server::with_limits(listener, config.site.router(&paywall)?, config.limits);
+        counts.prepare(&config.site, &quota_file)?;
+        let router = config.site.router(&paywall, &counts)?;
+        let server = Server::with_limits(listener, router, config.limits);
         ready.send_replace(true);
         let mut ended = Ok(());
         loop {
@@ -165,7 +177,7 @@ impl Proxy {
                 }
                 () = server.join() => {}
                 Some((site, answer)) = changes.recv() => {
-                    let shown = site.router(&paywall).map(|router| server.replace(router));
+                    let shown = show(&site, &paywall, &mut counts, &quota_file, &server);
                     // Whoever has asked may be gone.
                     let _ = answer.send(shown);
                     continue;
@@ -177,9 +189,26 @@ impl Proxy {
             monitor.stops();
         }
         server.join().await;
+        if let Some(quotas) = &counts.quotas {
+            quotas.stop().await;
+        }
         manager.stop().await;
         ended
     }
+}
+
+/// Gives later requests to another site.
+fn show(
+    site: &Site,
+    paywall: &Paywall,
+    counts: &mut Counts,
+    quota_file: &Path,
+    server: &Server,
+) -> Result<(), ChangeError> {
+    site.check()?;
+    counts.prepare(site, quota_file)?;
+    server.replace(site.router(paywall, counts)?);
+    Ok(())
 }
 
 /// Says what the settings mean.

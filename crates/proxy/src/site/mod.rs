@@ -9,13 +9,21 @@ mod route;
 pub use host::{Host, NotAHost};
 pub use route::{NotAStatus, Prices, Resource, Route, Statuses};
 
+use crate::admission::{Admission, AdmissionLayer, Limiters};
+use crate::client::ClientLayer;
 use crate::cors::Cors;
 use crate::folder::Folder;
+use crate::network::Network;
 use crate::pages::{PAGE_FILES, PaywallPages};
+use crate::quota::{QuotaError, Quotas};
 use axum::Router;
 use host::ByHost;
 use microraiden_paywall::{Paywall, rest};
 use std::collections::HashMap;
+use std::path::Path;
+
+/// What all requests are counted under; no route has this name.
+const EVERYTHING: &str = "";
 
 /// What clients find, and for what price.
 #[derive(Debug, Clone, Default)]
@@ -26,10 +34,37 @@ pub struct Site {
     pub rest: rest::Settings,
     /// Which web pages may use what is here.
     pub cors: Cors,
+    /// The proxies in front of this one, whose word on who the client is is taken.
+    pub trusted_proxies: Vec<Network>,
+    /// Who may come at all, and how often. Senders stand better on routes: before the REST interface they
+    /// would keep browsers, whose cookies pay, from closing their channels.
+    pub admission: Admission,
     /// A page that is free at `/`; see [`index`](crate::pages::index).
     pub index: Option<Folder>,
     /// What browsers get with a 402, and the files of that page; a plain page by default.
     pub pages: Option<PaywallPages>,
+}
+
+/// What is counted, whatever site is shown.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) limiters: Limiters,
+    /// `None` as long as nothing is free.
+    pub(crate) quotas: Option<Quotas>,
+}
+
+impl Counts {
+    /// Opens the file of free quotas when the site needs it.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub(crate) fn prepare(&mut self, site: &Site, file: &Path) -> Result<(), QuotaError> {
+        let is_needed = site.routes.iter().any(|route| route.free.is_some());
+        if is_needed && self.quotas.is_none() {
+            self.quotas = Some(Quotas::open(file)?);
+        }
+        Ok(())
+    }
 }
 
 /// Why a site cannot be shown.
@@ -123,7 +158,7 @@ impl Site {
     ///
     /// # Errors
     /// As [`Self::check`].
-    pub(crate) fn router(&self, paywall: &Paywall) -> Result<Router, SiteError> {
+    pub(crate) fn router(&self, paywall: &Paywall, counts: &Counts) -> Result<Router, SiteError> {
         self.check()?;
         let mut tables = self.by_host()?;
         let paywall = &match &self.pages {
@@ -132,11 +167,11 @@ impl Site {
         };
         let router_of = |routes: Vec<&Route>| {
             routes.into_iter().fold(self.base(paywall), |router, route| {
-                router.route_service(&route.path, route.service(paywall))
+                router.route_service(&route.path, route.service(paywall, counts))
             })
         };
         let others = router_of(tables.remove(&None).unwrap_or_default());
-        let router = if tables.is_empty() {
+        let mut router = if tables.is_empty() {
             others
         } else {
             let named = tables
@@ -144,6 +179,13 @@ impl Site {
                 .filter_map(|(host, routes)| Some((host?.clone(), router_of(routes))));
             Router::new().fallback_service(ByHost::new(named, others))
         };
+        if self.admission != Admission::default() {
+            let admission = self.admission.clone();
+            router = router.layer(AdmissionLayer::new(admission, EVERYTHING, &counts.limiters));
+        }
+        if !self.trusted_proxies.is_empty() {
+            router = router.layer(ClientLayer::new(self.trusted_proxies.iter().cloned()));
+        }
         Ok(match self.cors.layer() {
             // In front of everything, so that a browser's questions are answered and not sold.
             Some(cors) => router.layer(cors),

@@ -1,8 +1,10 @@
 //! One priced piece of a site.
 
-use super::{Host, RouteFault};
+use super::{Counts, Host, RouteFault};
+use crate::admission::{Admission, AdmissionLayer};
 use crate::folder::{self, Folder};
 use crate::metering::{Metering, MeteringLayer};
+use crate::quota::FreeQuota;
 use crate::rewrite::{HeaderRules, RewriteLayer};
 use crate::upstream::Upstream;
 use axum::body::Body;
@@ -41,6 +43,13 @@ pub struct Route {
     pub request_headers: HeaderRules,
     /// What is changed in the headers of its answers.
     pub response_headers: HeaderRules,
+    /// Who may come, and how often.
+    pub admission: Admission,
+    /// What each client gets for nothing.
+    pub free: Option<FreeQuota>,
+    /// What requests are counted under, for `admission` and `free`. Routes of one name share the counts,
+    /// and another site goes on with them.
+    pub name: String,
 }
 
 /// One status, or a hundred of them.
@@ -84,9 +93,11 @@ pub enum Resource {
 impl Route {
     /// Sells what a server has at these paths, for one price.
     pub fn new(path: impl Into<String>, price: impl Into<Price>, upstream: Url) -> Self {
+        let path = path.into();
         Self {
             hosts: Vec::new(),
-            path: path.into(),
+            name: path.clone(),
+            path,
             prices: Prices::All(price.into()),
             resource: Resource::Upstream {
                 url: upstream,
@@ -96,6 +107,8 @@ impl Route {
             free_statuses: Vec::new(),
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
+            admission: Admission::default(),
+            free: None,
         }
     }
 
@@ -109,8 +122,26 @@ impl Route {
     }
 
     /// Everything that stands between the router and the resource.
-    pub(super) fn service(&self, paywall: &Paywall) -> Boxed {
-        let mut paid = paywall.sell(self.prices.clone());
+    pub(super) fn service(&self, paywall: &Paywall, counts: &Counts) -> Boxed {
+        let prices = self.prices.clone();
+        let sold = match self.free.zip(counts.quotas.as_ref()) {
+            Some((quota, quotas)) => {
+                let free = quotas.free(&self.name, quota);
+                let sold = self.sold(paywall, free.clone().first(prices));
+                BoxCloneSyncService::new(free.layer(sold))
+            }
+            None => self.sold(paywall, prices),
+        };
+        if self.admission == Admission::default() {
+            return sold;
+        }
+        let admission = AdmissionLayer::new(self.admission.clone(), &self.name, &counts.limiters);
+        BoxCloneSyncService::new(admission.layer(sold))
+    }
+
+    /// The resource behind the paywall.
+    fn sold(&self, paywall: &Paywall, pricing: impl Pricing) -> Boxed {
+        let mut paid = paywall.sell(pricing);
         if let Some(metering) = &self.metering {
             paid = metering.terms(paid);
         }
