@@ -19,6 +19,7 @@ use microraiden_chain::keys as key_files;
 use microraiden_chain::{Contract, Node, NodeOptions};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{Address, BlockNumber, SecretKey};
+use microraiden_proxy::admission::Admission;
 use microraiden_proxy::pages::{self, PaywallPages};
 use microraiden_proxy::rest::{self, Operators};
 use microraiden_proxy::{Config, Cors, Limits, Proxy, Site};
@@ -30,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use url::Url;
-use values::Wei;
+use values::{Text, Wei, own};
 
 /// Chains whose tokens are worth nothing: development chains and the public test networks.
 const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
@@ -105,6 +106,8 @@ impl Loaded {
             routes: std::mem::take(&mut routes.routes),
             rest: self.rest()?,
             cors: self.cors()?,
+            trusted_proxies: own(&self.settings.trusted_proxies),
+            admission: self.settings.admission(),
             index: match &self.settings.index_file {
                 Some(file) => {
                     Some(pages::index(file).map_err(|error| self.fault("index_file", said(&error)))?)
@@ -193,6 +196,15 @@ impl Loaded {
 }
 
 impl Settings {
+    /// Who may come at all, and how often.
+    fn admission(&self) -> Admission {
+        Admission {
+            allow: own(&self.allow),
+            deny: own(&self.deny),
+            rate: self.rate.map(|Text(rate)| rate),
+        }
+    }
+
     /// The nodes that are asked.
     fn nodes(&self) -> Vec<Url> {
         match self.rpc_provider.is_empty() {

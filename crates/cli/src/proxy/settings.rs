@@ -2,12 +2,15 @@
 
 use super::file::{ConfigFile, Step};
 use super::route::RouteEntry;
-use super::values::{Money, Span, Wei, one_or_many};
+use super::values::{Money, Span, Text, Wei, one_or_many};
 use crate::Failure;
 use crate::args::local_address;
 use crate::exit::Misuse;
 use clap::Args;
 use microraiden_protocol::Address;
+use microraiden_proxy::Network;
+use microraiden_proxy::admission::{Rate, Rule};
+use microraiden_proxy::quota::FreeQuota;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -160,6 +163,24 @@ settings! {
     /// The port to listen on; 0 takes any free one [default: 5000]
     #[arg(long, help_heading = "Server")]
     port: Option<u16>,
+    /// Serve only clients of this address or network, or only payments of this sender; may be repeated
+    #[arg(long, value_name = "ADDRESS", help_heading = "Server")]
+    #[serde(deserialize_with = "one_or_many")]
+    allow: Vec<Text<Rule>>,
+    /// Refuse clients of this address or network, or payments of this sender, also when they are allowed; may be repeated
+    #[arg(long, value_name = "ADDRESS", help_heading = "Server")]
+    #[serde(deserialize_with = "one_or_many")]
+    deny: Vec<Text<Rule>>,
+    /// How many requests each client may make, like '100 per second'
+    #[arg(long, value_name = "RATE", help_heading = "Server")]
+    rate: Option<Text<Rate>>,
+    /// How many requests each client has for nothing, like '10 per day'
+    #[arg(long, value_name = "QUOTA", help_heading = "Server")]
+    free: Option<Text<FreeQuota>>,
+    /// The proxy in front of this one, whose X-Forwarded-For says who the client is; may be repeated
+    #[arg(long, value_name = "NETWORK", help_heading = "Server")]
+    #[serde(deserialize_with = "one_or_many")]
+    trusted_proxies: Vec<Text<Network>>,
     /// A page that is free at /
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     index_file: Option<PathBuf>,
@@ -189,12 +210,17 @@ settings! {
 }
 
 /// What can be changed while the proxy runs; all else is read at the start.
-const RELOADED: [&str; 11] = [
+const RELOADED: [&str; 16] = [
     "upstream",
     "price",
     "path",
     "upstream_timeout",
     "route",
+    "allow",
+    "deny",
+    "rate",
+    "free",
+    "trusted_proxies",
     "index_file",
     "paywall_info",
     "cors_origin",
@@ -315,7 +341,7 @@ impl Loaded {
             settings.gas_percent.is_some(),
             settings.token_value.is_some(),
         )?;
-        for simple in ["upstream", "price", "path", "upstream_timeout"] {
+        for simple in ["upstream", "price", "path", "upstream_timeout", "free"] {
             if !settings.route.is_empty() && settings.gives(simple) {
                 return Err(self.fault(
                     simple,

@@ -24,6 +24,11 @@ pub(crate) struct Wei(pub(crate) u128);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Text<T>(pub(crate) T);
 
+/// What was read.
+pub(crate) fn own<T: Clone>(texts: &[Text<T>]) -> Vec<T> {
+    texts.iter().map(|Text(read)| read.clone()).collect()
+}
+
 impl FromStr for Money {
     type Err = String;
 
