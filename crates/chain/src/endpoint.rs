@@ -142,6 +142,15 @@ impl Endpoint {
         }
     }
 
+    /// The same before it is known whether any node answers. Whoever connects is told, and may try again and again; so
+    /// it is not logged.
+    pub(crate) fn note_first(&self, error: &RpcError, troubles: u32) {
+        if !matches!(error, RpcError::Limited) {
+            let rest = self.rest(error, troubles);
+            tracing::debug!(node = self.position, %error, ?rest, "the node does not answer yet");
+        }
+    }
+
     /// How long it rests. Requests that fail together count as one trouble.
     fn rest(&self, error: &RpcError, troubles: u32) -> Duration {
         let now = Instant::now();

@@ -43,6 +43,12 @@ pub enum ChainError {
         /// Why.
         source: RpcError,
     },
+    /// None of several nodes answers.
+    #[error("none of the nodes answers: {}", list(failures))]
+    NoneAnswers {
+        /// Why, node by node, in the order of the list.
+        failures: Vec<RpcError>,
+    },
     /// A contract refused to say.
     #[error("{call} reverted: {revert}")]
     Reverted {
@@ -102,6 +108,15 @@ pub enum ChainError {
     Changing,
 }
 
+/// Nodes are named by their places, since their addresses are secrets.
+fn list(failures: &[RpcError]) -> String {
+    let nodes = failures.iter().zip(1..);
+    let told: Vec<_> = nodes
+        .map(|(error, position)| format!("node {position}: {error}"))
+        .collect();
+    told.join("; ")
+}
+
 impl ChainError {
     /// Whether what we use is not there any more, whatever one does: the chain or the contract is another one.
     pub fn is_fatal(&self) -> bool {
@@ -115,6 +130,7 @@ impl ChainError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Request { source, .. } => source.is_transient(),
+            Self::NoneAnswers { failures } => failures.iter().any(RpcError::is_transient),
             Self::Changing => true,
             _ => false,
         }

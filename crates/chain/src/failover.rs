@@ -78,7 +78,7 @@ impl Failover {
             .iter()
             .map(|endpoint| nodes.first_chain_id(endpoint));
         let mut first: Option<(&Endpoint, u64)> = None;
-        let mut failure = None;
+        let mut failures = Vec::new();
         for (endpoint, answer) in nodes.endpoints.iter().zip(join_all(answers).await) {
             match (answer, first) {
                 (Ok(found), Some((right, expected))) if found != expected => {
@@ -93,17 +93,15 @@ impl Failover {
                     first = first.or(Some((endpoint, found)));
                     endpoint.admit();
                 }
-                (Err(error), _) => failure = failure.or(Some(error)),
+                (Err(error), _) => failures.push((endpoint.position, error)),
             }
         }
         let Some((_, chain_id)) = first else {
-            return Err(
-                failure.map_or(ChainError::NoAddress, |source| ChainError::Request {
-                    method: CHAIN_ID,
-                    source,
-                }),
-            );
+            return Err(none_answers(failures));
         };
+        for (node, error) in failures {
+            tracing::warn!(node, %error, "the node fails");
+        }
         let chain_id = *nodes.chain_id.get_or_init(|| chain_id);
         Ok((nodes, chain_id))
     }
@@ -206,7 +204,10 @@ impl Failover {
         let answer = timeout_at(question.deadline, attempt).await;
         let answer = answer.unwrap_or(Err(RpcError::Timeout));
         match &answer {
-            Err(error) if !asked || error.is_of_the_node() => endpoint.note(error, troubles),
+            Err(error) if !asked || error.is_of_the_node() => match self.chain_id.get() {
+                Some(_) => endpoint.note(error, troubles),
+                None => endpoint.note_first(error, troubles),
+            },
             _ => self.note_answer(endpoint.position),
         }
         (asked, answer)
@@ -219,6 +220,22 @@ impl Failover {
                 position,
                 changes: spokesman.changes + 1,
             };
+        }
+    }
+}
+
+/// Why nothing can be connected to; of a single node as of any request.
+fn none_answers(failures: Vec<(usize, RpcError)>) -> ChainError {
+    let mut failures: Vec<_> = failures.into_iter().map(|(_, error)| error).collect();
+    match failures.pop() {
+        None => ChainError::NoAddress,
+        Some(source) if failures.is_empty() => ChainError::Request {
+            method: CHAIN_ID,
+            source,
+        },
+        Some(last) => {
+            failures.push(last);
+            ChainError::NoneAnswers { failures }
         }
     }
 }

@@ -230,6 +230,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether another process uses the file; once that has ended, it can be opened.
+    pub const fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+
     /// Tells a damaged file from one that cannot be read or written.
     pub(crate) fn at(self, path: &Path) -> Self {
         match self {

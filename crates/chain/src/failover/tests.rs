@@ -252,17 +252,20 @@ async fn one_that_answers_is_enough_to_start() {
     let nodes = start(&[&first, &second]).await;
     ask(&nodes).await.unwrap();
     second.set(Mood::Away);
+    let error = try_start(&[&first]).await.unwrap_err();
+    let of_one = ChainError::Request {
+        method: CHAIN_ID,
+        source: RpcError::Timeout,
+    };
+    assert_eq!(error.to_string(), of_one.to_string());
+    assert!(error.is_transient());
     let error = try_start(&[&first, &second]).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ChainError::Request {
-                source: RpcError::Timeout,
-                ..
-            }
-        ),
-        "{error}"
+    assert_eq!(
+        error.to_string(),
+        "none of the nodes answers: node 1: no answer within the time limit; node 2: the connection failed: \
+         the node closed it, or does not speak the protocol"
     );
+    assert!(error.is_transient());
     assert!(matches!(try_start(&[]).await, Err(ChainError::NoAddress)));
 }
 
