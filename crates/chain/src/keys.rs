@@ -1,7 +1,7 @@
 //! Private keys in files.
 //!
 //! A file that holds a key or a password must be readable by its owner alone, and the owner must be who runs the
-//! program; otherwise it is refused.
+//! program; otherwise it is refused. What systemd hands to a service as a credential is as private.
 
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
 use microraiden_protocol::{Address, SecretKey};
@@ -238,6 +238,9 @@ fn check_private(path: &Path, file: &File) -> Result<(), KeyError> {
         path: path.into(),
         source,
     })?;
+    if is_credential(path, &metadata) {
+        return Ok(());
+    }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(KeyError::Foreign { path: path.into() });
     }
@@ -245,6 +248,23 @@ fn check_private(path: &Path, file: &File) -> Result<(), KeyError> {
         return Err(KeyError::Exposed { path: path.into() });
     }
     Ok(())
+}
+
+/// Whether the file is one that systemd hands to this service alone (`LoadCredential=`). Root owns it, and what its mode
+/// shows as the rights of a group are those of an access list with nobody but the service's user on it.
+#[cfg(unix)]
+fn is_credential(path: &Path, file: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from) else {
+        return false;
+    };
+    let owners = [0, rustix::process::geteuid().as_raw()];
+    let is_closed = |metadata: &std::fs::Metadata, open: u32| {
+        owners.contains(&metadata.uid()) && metadata.mode() & open == 0
+    };
+    path.parent() == Some(&*folder)
+        && folder.metadata().is_ok_and(|folder| is_closed(&folder, 0o027))
+        && is_closed(file, 0o037)
 }
 
 /// Elsewhere the rights of a file are not told by a mode, and are left to the system.
