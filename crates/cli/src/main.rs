@@ -16,6 +16,7 @@ mod operate;
 mod pay_proxy;
 mod proxy;
 mod request;
+mod sandbox;
 mod sender;
 mod state;
 mod stats;

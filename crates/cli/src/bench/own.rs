@@ -8,9 +8,9 @@ use super::report::{Report, Setting};
 use super::stock::{self, Goods, Payer};
 use crate::Failure;
 use crate::args::BenchArgs;
+use crate::sandbox::{self, RECEIVER};
 use http::HeaderMap;
-use microraiden_chain::deploy::{self, TokenParams};
-use microraiden_chain::{Contract, Node, Wallet, token};
+use microraiden_chain::{Contract, Wallet, token};
 use microraiden_devchain::{Config, DevChain};
 use microraiden_manager::{ChannelManager, Receiver};
 use microraiden_protocol::{Address, Balance, Deposit, SecretKey};
@@ -46,8 +46,8 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     progress.say("starting the chain and deploying the contracts");
     let chain = DevChain::start(Config::default()).await?;
     let url: Url = chain.url().parse()?;
-    let contract = deploy(&url).await?;
-    let receiver = key_of(1)?;
+    let (contract, _) = sandbox::deploy(&url).await?;
+    let receiver = sandbox::key_of(RECEIVER)?;
     let count = args.senders.unwrap_or(SENDERS);
     progress.say(&format!("opening {count} channels"));
     let payers = open(&chain, &contract, receiver.address(), count).await?;
@@ -94,22 +94,6 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     }
     let served = measuring.payers.iter().map(|payer| payer.served).sum();
     Ok(Report::new(setting, measuring, served, differences))
-}
-
-/// The key of an account of the development chain.
-fn key_of(account: usize) -> Result<SecretKey, Failure> {
-    let account = microraiden_devchain::ACCOUNTS[account];
-    Ok(SecretKey::from_bytes(account.secret_key.as_slice())?)
-}
-
-async fn deploy(url: &Url) -> Result<Contract, Failure> {
-    let node = Node::connect(url).await?;
-    let deployer = Wallet::new(node.clone(), key_of(0)?);
-    let params = TokenParams::with_whole_supply(1, "CustomToken".to_owned(), "TKN".to_owned(), 18)
-        .ok_or("the token has too many decimals")?;
-    let (token, _) = deploy::token(&deployer, params).await?;
-    let (address, _) = deploy::channels(&deployer, token, deploy::MINIMUM_CHALLENGE_PERIOD).await?;
-    Ok(Contract::at(node, address).await?)
 }
 
 /// Opens a channel for each of `count` senders, with ether out of nothing and tokens that it mints.

@@ -77,7 +77,7 @@ async fn play(
     progress.say("opening a channel");
     let client = stage.client();
     let deposit = Deposit::new(deposit.base_units());
-    let channel = client.open_channel(stage.receiver, deposit).await?;
+    let channel = client.open_channel(stage.receiver(), deposit).await?;
     let session = Session::new(client, stage.session_config(deposit, top_up)?)?;
 
     let mut till = Till::new(stage, begin);
@@ -103,16 +103,16 @@ async fn play(
         .map(|(action, receipts)| Gas::of(*action, receipts))
         .collect();
     let after = holdings(stage).await?;
-    let token = stage.contract.token();
+    let token = stage.contract().token();
     Ok(Report {
-        chain_id: stage.contract.node().chain_id(),
+        chain_id: stage.contract().node().chain_id(),
         node: if args.rpc_provider.is_some() {
             "external"
         } else {
             "embedded"
         }
         .to_owned(),
-        contract: stage.contract.address().to_checksum(None),
+        contract: stage.contract().address().to_checksum(None),
         token: Token {
             symbol: token.symbol.clone(),
             decimals: token.decimals,
@@ -188,9 +188,9 @@ fn sum_of_prices(stage: &Stage, requests: std::ops::Range<u32>) -> Result<Amount
 
 async fn holdings(stage: &Stage) -> Result<Holdings, Failure> {
     Ok(Holdings {
-        sender: stage.contract.token_balance(stage.sender.address()).await?,
-        receiver: stage.contract.token_balance(stage.receiver).await?,
-        contract: stage.contract.token_balance(stage.contract.address()).await?,
+        sender: stage.contract().token_balance(stage.sender()).await?,
+        receiver: stage.contract().token_balance(stage.receiver()).await?,
+        contract: stage.contract().token_balance(stage.contract().address()).await?,
     })
 }
 

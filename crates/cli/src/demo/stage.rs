@@ -1,34 +1,24 @@
 //! Everything the demo plays on: chain, contracts, upstream, proxy, and files for trying by hand.
 
 use super::{RESOURCES, content, thousandths};
+use crate::sandbox::Sandbox;
 use crate::{Failure, listen};
-use microraiden_chain::deploy::{self, TokenParams};
-use microraiden_chain::{Contract, Node, Wallet, keys, token};
-use microraiden_devchain::{Config, DevChain, Mining};
+use microraiden_chain::Contract;
 use microraiden_manager::Receiver;
-use microraiden_protocol::{Address, Amount, Deposit, Price, SecretKey};
+use microraiden_protocol::{Address, Amount, Deposit, Price};
 use microraiden_proxy::{Limits, Route, Site};
 use microraiden_sender::{Client, DepositPolicy, SessionConfig};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use url::Url;
 
-/// Blocks come this often also without transactions, so that deposits are confirmed.
-const BLOCK_TIME: Duration = Duration::from_millis(250);
-
 /// The running parts.
 pub(super) struct Stage {
-    chain: Option<DevChain>,
-    rpc: Url,
-    pub(super) contract: Contract,
-    pub(super) sender: SecretKey,
-    pub(super) receiver: Address,
+    sandbox: Sandbox,
     address: SocketAddr,
-    files: TempDir,
     shutdown: oneshot::Sender<()>,
     proxy: JoinHandle<Result<(), microraiden_proxy::RunError>>,
 }
@@ -36,36 +26,20 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts everything; with `rpc` on a node that is there already.
     pub(super) async fn set(rpc: Option<&Url>, port: u16) -> Result<Self, Failure> {
-        let keys = microraiden_devchain::ACCOUNTS;
-        let key = |account: usize| SecretKey::from_bytes(keys[account].secret_key.as_slice());
-        let (deployer, receiver, sender) = (key(0)?, key(1)?, key(2)?);
-        let (chain, rpc) = match rpc {
-            Some(rpc) => (None, rpc.clone()),
-            None => {
-                let mining = Mining {
-                    instant: true,
-                    interval: Some(BLOCK_TIME),
-                };
-                let chain = DevChain::start(Config {
-                    mining,
-                    ..Config::default()
-                })
-                .await?;
-                let url = chain.url().parse()?;
-                (Some(chain), url)
-            }
+        let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let sandbox = match rpc {
+            Some(rpc) => Sandbox::on(rpc.clone()).await?,
+            None => Sandbox::start(here(0)).await?,
         };
-        let contract = deploy(&rpc, deployer, &sender).await?;
-        let files = tempfile::tempdir()?;
-        keys::create(&files.path().join("sender.key"), &sender)?;
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+        let listener = listen(here(port)).await?;
         let address = listener.local_addr()?;
+        let contract = &sandbox.contract;
         let config = microraiden_proxy::Config {
             receiver: Receiver {
-                rpc: vec![rpc.clone()],
+                rpc: vec![sandbox.rpc.clone()],
                 contract: contract.address(),
-                key: receiver.clone(),
-                state_file: files.path().join("receiver.db"),
+                key: sandbox.receiver.clone(),
+                state_file: sandbox.file("receiver.db"),
             },
             manager: microraiden_manager::Config {
                 poll_interval: Duration::from_millis(50),
@@ -83,23 +57,32 @@ impl Stage {
             let _ = stopped.await;
         };
         let proxy = tokio::spawn(microraiden_proxy::run(config, listener, stopped));
-        let receiver = receiver.address();
         Ok(Self {
-            chain,
-            rpc,
-            contract,
-            sender,
-            receiver,
+            sandbox,
             address,
-            files,
             shutdown,
             proxy,
         })
     }
 
+    /// The channel contract.
+    pub(super) fn contract(&self) -> &Contract {
+        &self.sandbox.contract
+    }
+
+    /// Who pays.
+    pub(super) fn sender(&self) -> Address {
+        self.sandbox.sender.address()
+    }
+
+    /// Who is paid.
+    pub(super) fn receiver(&self) -> Address {
+        self.sandbox.receiver.address()
+    }
+
     /// A client with the sender's key.
     pub(super) fn client(&self) -> Client {
-        Client::new(self.contract.clone(), self.sender.clone())
+        Client::new(self.contract().clone(), self.sandbox.sender.clone())
     }
 
     /// Limits that the demo stays within.
@@ -125,7 +108,7 @@ impl Stage {
 
     /// What one request for a resource costs.
     pub(super) fn price(&self, resource: &str) -> Amount {
-        let decimals = self.contract.token().decimals;
+        let decimals = self.contract().token().decimals;
         let price = RESOURCES
             .iter()
             .find(|(path, _)| *path == resource)
@@ -143,24 +126,9 @@ impl Stage {
 
     /// Commands to try, which work while the demo stays up.
     pub(super) fn by_hand(&self) -> Result<String, Failure> {
-        let program = std::env::current_exe()?;
-        let [key, book] = ["sender.key", "sender.book"].map(|name| self.files.path().join(name));
-        let url = self.url("/echofix/hello")?;
-        let stats = self.url("/api/1/stats")?;
-        Ok(format!(
-            "\nThe proxy stays up until Ctrl-C. Ask for something without paying:\n\n  \
-             curl -i {url}\n\n\
-             Pay for it, from a channel that is opened for it, and once more from the same channel:\n\n  \
-             {} get {url} \\\n    --private-key {} \\\n    --book {} \\\n    --rpc-provider {} \\\n    \
-             --channel-manager-address {} \\\n    --max-price '0.01 {}'\n\n\
-             See what the receiver holds:\n\n  curl {stats}\n",
-            program.display(),
-            key.display(),
-            book.display(),
-            self.rpc,
-            self.contract.address(),
-            self.contract.token().symbol,
-        ))
+        let max_price = format!("0.01 {}", self.contract().token().symbol);
+        let commands = self.sandbox.by_hand(&self.url("/echofix/hello")?, &max_price)?;
+        Ok(format!("\nThe proxy stays up until Ctrl-C. {commands}"))
     }
 
     /// Ends everything in order.
@@ -168,27 +136,9 @@ impl Stage {
         // A proxy that has failed is not listening any more; its result tells why.
         let _ = self.shutdown.send(());
         self.proxy.await??;
-        if let Some(chain) = self.chain {
-            chain.stop().await;
-        }
+        self.sandbox.stop().await;
         Ok(())
     }
-}
-
-/// Deploys token and channel contract, and buys tokens for the sender.
-async fn deploy(rpc: &Url, deployer: SecretKey, sender: &SecretKey) -> Result<Contract, Failure> {
-    let node = Node::connect(rpc).await?;
-    let deployer = Wallet::new(node.clone(), deployer);
-    let params = TokenParams {
-        supply: "10000000000000000000000000".parse()?,
-        name: "CustomToken".to_owned(),
-        symbol: "TKN".to_owned(),
-        decimals: 18,
-    };
-    let (address, _) = deploy::token(&deployer, params).await?;
-    let (contract, _) = deploy::channels(&deployer, address, deploy::MINIMUM_CHALLENGE_PERIOD).await?;
-    token::mint(&Wallet::new(node.clone(), sender.clone()), address).await?;
-    Ok(Contract::at(node, contract).await?)
 }
 
 /// Starts the server with the content.

@@ -78,16 +78,7 @@ async fn the_demo_stays_up_and_its_commands_work() {
     let url = program.wait_for("curl command", |line| {
         line.trim().strip_prefix("curl -i ").map(str::to_owned)
     });
-    // The printed command goes over several lines.
-    let mut command = program.wait_for("get command", |line| {
-        line.contains(" get http").then(|| line.to_owned())
-    });
-    while let Some(begun) = command.strip_suffix('\\') {
-        command = format!(
-            "{begun} {}",
-            program.wait_for("rest of it", |line| Some(line.to_owned()))
-        );
-    }
+    let command = program.wait_for_get_command();
     let unpaid = reqwest::get(&url).await.unwrap();
     assert_eq!(unpaid.status().as_u16(), 402);
     assert_eq!(unpaid.headers()["rdn-price"], "5000000000000000");

@@ -61,6 +61,19 @@ impl Program {
         }
     }
 
+    /// Reads on until the command of this program that is printed for trying by hand; it goes over several lines.
+    pub(crate) fn wait_for_get_command(&mut self) -> String {
+        let mut command = self.wait_for("get command", |line| {
+            line.contains(" get http").then(|| line.to_owned())
+        });
+        // Lines of the other output may come between.
+        let rest = |line: &str| line.starts_with("    --").then(|| line.to_owned());
+        while let Some(begun) = command.strip_suffix('\\') {
+            command = format!("{begun} {}", self.wait_for("rest of it", rest));
+        }
+        command
+    }
+
     /// What of the process is in memory now, and the most since it began, in KiB; as Linux tells it.
     pub(crate) fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
@@ -82,6 +95,12 @@ impl Program {
 
     /// Sends a signal by name and waits for the end; whether it ended well.
     pub(crate) fn signal(self, name: &str) -> bool {
+        self.send(name);
+        self.end().success()
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn send(&self, name: &str) {
         let command = format!("kill -{name} {}", self.child.id());
         assert!(
             Command::new("sh")
@@ -90,7 +109,6 @@ impl Program {
                 .expect("sh runs")
                 .success()
         );
-        self.end().success()
     }
 
     /// Waits until it ends by itself.
