@@ -5,6 +5,7 @@ use crate::channels::args::ChannelsArgs;
 use crate::operate::args::{CloseAllArgs, ResumeArgs, WithdrawArgs};
 use crate::pay_proxy::args::PayProxyArgs;
 use crate::proxy::args::ProxyArgs;
+use crate::proxy::init::InitArgs;
 use crate::request::args::RequestArgs;
 use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
 use crate::stats::StatsArgs;
@@ -28,6 +29,7 @@ Examples:
   microraiden demo                      see everything at work, without any configuration
   microraiden devchain                  run a development chain on port 8545
   microraiden deploy --private-key F    deploy a token and a channel contract
+  microraiden init                      begin to sell: a key and a configuration
   microraiden account new               make a key to pay with
   microraiden get URL --max-price A     pay for a request
   microraiden pay-proxy --help          let a program that cannot pay use paid servers
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Sell what an upstream server offers
     Proxy(Box<ProxyArgs>),
+    /// Make a receiver's key, and a configuration to begin with
+    Init(InitArgs),
     /// Copy the state file of a proxy, which may be running, into a backup
     Backup(BackupArgs),
     /// Make a state file of a backup
@@ -131,6 +135,7 @@ impl Command {
             }
             Self::Demo(_)
             | Self::Deploy(_)
+            | Self::Init(_)
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::State(_)

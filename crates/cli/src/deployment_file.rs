@@ -76,7 +76,11 @@ pub(crate) fn locate(
     Ok((deployment.contract.address, deployment.start_block()))
 }
 
-fn read(path: &Path) -> Result<Deployment, DeploymentFileError> {
+/// What a deployment file says.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+pub(crate) fn read(path: &Path) -> Result<Deployment, DeploymentFileError> {
     let failed = |source| DeploymentFileError::Io {
         path: path.into(),
         source,

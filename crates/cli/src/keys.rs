@@ -34,6 +34,33 @@ fn password(file: Option<&Path>) -> Result<Password, KeyError> {
     }
 }
 
+/// The password for a new key: from its file, or asked for twice. `instead` is told to whoever has no terminal.
+///
+/// # Errors
+/// When the file cannot be read or others may read it, nobody can be asked, the answers differ, or it is empty.
+pub(crate) fn new_password(file: Option<&Path>, instead: &str) -> Result<Password, Failure> {
+    let password = match file {
+        Some(file) => keys::read_password(file)?,
+        None => ask_twice(instead)?,
+    };
+    if password.as_str().is_empty() {
+        return Err("the password is empty, so that anybody could open the key; nothing was written".into());
+    }
+    Ok(password)
+}
+
+fn ask_twice(instead: &str) -> Result<Password, Failure> {
+    let ask = |prompt| {
+        let asked = rpassword::prompt_password(prompt).map(Password::new);
+        asked.map_err(|_| format!("there is no terminal to ask for the password: {instead}"))
+    };
+    let password = ask("Enter a new password for the key: ")?;
+    if password.as_str() != ask("Enter it again: ")?.as_str() {
+        return Err("the passwords differ; nothing was written".into());
+    }
+    Ok(password)
+}
+
 /// The key of whoever pays.
 #[derive(Debug, Args)]
 pub(crate) struct KeyArgs {

@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             Command::Devchain(args) => devchain::run(args).await,
             Command::Deploy(args) => deploy::run(args).await,
             Command::Proxy(args) => proxy::run(*args).await,
+            Command::Init(args) => proxy::init::run(&args),
             Command::Backup(args) => state::run_backup(&args),
             Command::Restore(args) => state::run_restore(&args),
             Command::State(args) => state::run_state(&args),

@@ -1,8 +1,8 @@
-//! A chain to play on, with contracts, keys and tokens; for the demo and the bench.
+//! A chain to play on, with contracts, keys and tokens; for the demo, the bench, and `proxy --dev`.
 //!
 //! All keys on it are public, and nothing is worth anything.
 
-use crate::Failure;
+use crate::{Failure, amounts};
 use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet, keys, token};
 use microraiden_devchain::{Config, DevChain, Mining};
@@ -90,6 +90,22 @@ impl Sandbox {
             sender,
             files,
         })
+    }
+
+    /// Transfers whole tokens to the sender.
+    ///
+    /// # Errors
+    /// When the deployer has fewer.
+    pub(crate) async fn give_to_sender(&self, tokens: u128) -> Result<(), Failure> {
+        let token = self.contract.token();
+        let deployer = Wallet::new(self.contract.node().clone(), key_of(DEPLOYER)?);
+        let amount = amounts::parse(
+            &format!("{tokens} {}", token.symbol),
+            &token.symbol,
+            token.decimals,
+        )?;
+        token::transfer(&deployer, token.address, self.sender.address(), amount).await?;
+        Ok(())
     }
 
     /// A file in the folder, which nobody else can look into.

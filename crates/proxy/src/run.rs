@@ -5,7 +5,7 @@ use crate::monitor::Monitor;
 use crate::quota::QuotaError;
 use crate::server::{Server, allow_files};
 use crate::site::{Counts, Site, SiteError};
-use microraiden_manager::{ChainError, ChannelManager, OpenError};
+use microraiden_manager::{ChainError, ChannelManager, OpenError, Receiver};
 use microraiden_paywall::{Paywall, rest};
 use std::path::Path;
 use std::pin::pin;
@@ -135,6 +135,19 @@ impl Proxy {
     /// # Errors
     /// When the configuration cannot be used, or a part does not start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
+        self.run_opened(ChannelManager::open, shutdown).await
+    }
+
+    /// As [`Self::run`], with a channel manager that is opened in a way of one's own: again and again
+    /// until it can be, for example. Until then operators see that it starts.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_opened<F: Future<Output = Result<ChannelManager, OpenError>>>(
+        self,
+        open: impl FnOnce(Receiver, microraiden_manager::Config) -> F,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), RunError> {
         let Self {
             config,
             listener,
@@ -154,7 +167,7 @@ impl Proxy {
             settings.meters = monitor.meters();
         }
         let manager = tokio::select! {
-            opened = ChannelManager::open(config.receiver.clone(), settings) => opened?,
+            opened = open(config.receiver.clone(), settings) => opened?,
             // Nothing was sold yet.
             () = &mut shutdown => return Ok(()),
         };

@@ -4,7 +4,7 @@ use super::args::{ImportArgs, NewArgs, TargetArgs};
 use crate::deploy::wants_json;
 use crate::exit::Misuse;
 use crate::{Failure, keys};
-use microraiden_chain::keys::{self as files, KeyError, Password};
+use microraiden_chain::keys::{self as files, KeyError};
 use microraiden_protocol::SecretKey;
 use serde_json::json;
 use std::io::{BufRead, Read};
@@ -69,13 +69,10 @@ fn free(args: &TargetArgs) -> Result<PathBuf, Failure> {
 }
 
 fn write(target: &Path, key: &SecretKey, args: &TargetArgs) -> Result<(), Failure> {
-    let password = match &args.password_file {
-        Some(file) => files::read_password(file)?,
-        None => ask_twice()?,
-    };
-    if password.as_str().is_empty() {
-        return Err("the password is empty, so that anybody could open the key; nothing was written".into());
-    }
+    let password = keys::new_password(
+        args.password_file.as_deref(),
+        "name its file with --password-file",
+    )?;
     files::create_keystore(target, key, &password)?;
     let address = key.address().to_string();
     match wants_json(args.json) {
@@ -90,16 +87,4 @@ fn write(target: &Path, key: &SecretKey, args: &TargetArgs) -> Result<(), Failur
         target.display()
     );
     Ok(())
-}
-
-fn ask_twice() -> Result<Password, Failure> {
-    let ask = |prompt| {
-        let asked = rpassword::prompt_password(prompt).map(Password::new);
-        asked.map_err(|_| "there is no terminal to ask for the password: name its file with --password-file")
-    };
-    let password = ask("Enter a new password for the key: ")?;
-    if password.as_str() != ask("Enter it again: ")?.as_str() {
-        return Err("the passwords differ; nothing was written".into());
-    }
-    Ok(password)
 }

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
+  microraiden proxy --dev --upstream http://127.0.0.1:8000 --price '0.002 TKN'
   microraiden proxy --private-key receiver.key --deployment-file deployment.json \\
       --upstream http://127.0.0.1:8000 --price '0.002 TKN'
   microraiden proxy --config proxy.toml          routes, prices and all else from a file
@@ -23,6 +24,11 @@ Keep the state file safe and backed up: it holds what you are owed. See `microra
 pub(crate) struct ProxyArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ProxyCommand>,
+    /// Sell on a development chain that ends with the proxy: for a first try, and for tests. Keys, token and contract come
+    /// with it, and nothing is worth anything
+    #[arg(long, conflicts_with_all = ["rpc_provider", "channel_manager_address", "deployment_file", "start_block",
+          "private_key", "private_key_password_file", "state_file"])]
+    pub(crate) dev: bool,
     #[command(flatten)]
     pub(crate) source: Source,
     /// Sell on after a reorganisation deeper than the confirmations, or with a restored state on the channels that are in

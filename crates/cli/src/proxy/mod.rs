@@ -2,36 +2,48 @@
 //!
 //! In reading order: [`settings`], the one list of what can be set; [`file`](mod@file), the configuration file
 //! and the lines of its faults; [`route`], what is sold; `reload`, the same while the proxy runs;
-//! `check`, what settings mean.
+//! `check`, what settings mean. [`wait`] is for what may be missing at the start, [`notify`] for systemd, [`dev`] for
+//! `--dev`; [`init`] is a command of its own.
 
 pub(crate) mod args;
 mod check;
+mod dev;
 mod file;
+pub(crate) mod init;
+mod notify;
 mod reload;
 mod route;
 mod settings;
 mod values;
+mod wait;
 
 use crate::args::ContractArgs;
 use crate::{Failure, data_folder, deployment_file, interrupted, keys, listen, state};
 use args::{ProxyArgs, ProxyCommand};
+use dev::Dev;
 use microraiden_chain::keys as key_files;
 use microraiden_chain::{Contract, Node, NodeOptions};
-use microraiden_manager::Receiver;
+use microraiden_manager::{ChannelManager, Receiver};
 use microraiden_protocol::{Address, BlockNumber, SecretKey};
 use microraiden_proxy::admission::Admission;
 use microraiden_proxy::pages::{self, PaywallPages};
 use microraiden_proxy::rest::{self, Operators};
-use microraiden_proxy::{Config, Cors, Limits, Proxy, Site};
+use microraiden_proxy::{Config, Cors, Limits, Proxy, RunError, Site};
+use notify::Notify;
 use reload::Reloads;
 use route::{Coin, Routes};
 use settings::{Loaded, Settings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use url::Url;
-use values::{Text, Wei, own};
+use values::{Money, Text, Wei, own};
+use wait::Waiting;
+
+/// Resolves when the proxy shall end.
+type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Chains whose tokens are worth nothing: development chains and the public test networks.
 const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
@@ -253,29 +265,55 @@ async fn listen_for_operators(address: SocketAddr) -> Result<TcpListener, Failur
     Ok(monitor)
 }
 
-/// Runs until interrupted.
-pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
+/// Runs until interrupted; with `--dev`, on a chain that ends with it.
+pub(crate) async fn run(mut args: ProxyArgs) -> Result<(), Failure> {
     if let Some(ProxyCommand::Check(check)) = args.command {
         return check::run(check).await;
     }
+    let notify = Notify::from_environment();
+    notify.starting();
+    if !args.dev {
+        return sell(args, None, notify, None).await;
+    }
+    let mut stop: Stop = Box::pin(interrupted());
+    let dev = tokio::select! {
+        dev = Dev::start(None) => dev?,
+        () = &mut stop => return Ok(()),
+    };
+    // As options, which win over a file.
+    let options = &mut args.source.options;
+    options.rpc_provider = vec![dev.node_url()];
+    options.channel_manager_address = Some(dev.contract());
+    options.start_block = Some(dev.start_block().0);
+    options.private_key = Some(dev.receiver_key_file());
+    options.state_file = Some(dev.state_file());
+    let sold = sell(args, Some(&dev), notify, Some(stop)).await;
+    dev.stop().await;
+    sold
+}
+
+async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<Stop>) -> Result<(), Failure> {
     let loaded = args.source.load()?;
     // What can be found wrong without a node is told before one is waited for.
     loaded.site(Coin::Unknown)?;
     let key = loaded.key()?;
+    // Not before: while a password is asked for, Ctrl-C does what it always does.
+    let mut stop = stop.unwrap_or_else(|| Box::pin(interrupted()));
     let settings = &loaded.settings;
-    let node = Node::connect_to(&settings.nodes(), settings.node_options()).await?;
-    check_play_money(node.chain_id(), settings.unaudited_real_money)?;
-    let (contract_address, start_block) = loaded.contract(node.chain_id())?;
-    let contract = Contract::at(node, contract_address).await?;
+    let waiting = Waiting::new(settings.start_timeout, notify.clone());
+    let (contract, start_block) = tokio::select! {
+        connected = connect(&loaded, &waiting) => connected?,
+        () = &mut stop => return Ok(()),
+    };
     let token = contract.token();
     let config = Config {
         receiver: Receiver {
             rpc: settings.nodes(),
-            contract: contract_address,
+            contract: contract.address(),
             key: key.clone(),
             state_file: match &settings.state_file {
                 Some(path) => path.clone(),
-                None => state::default_file(contract_address, key.address())?,
+                None => state::default_file(contract.address(), key.address())?,
             },
         },
         manager: microraiden_manager::Config {
@@ -288,7 +326,7 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     };
     let listener = listen(loaded.address()).await?;
     let address = listener.local_addr()?;
-    tracing::info!(receiver = %key.address(), contract = %contract_address, state_file = %config.receiver.state_file.display(), "starting");
+    tracing::info!(receiver = %key.address(), contract = %contract.address(), state_file = %config.receiver.state_file.display(), "starting");
     check::tell(&loaded);
     // Standard output is for programs: where it listens.
     println!("http://{address}");
@@ -300,11 +338,67 @@ pub(crate) async fn run(args: ProxyArgs) -> Result<(), Failure> {
     if let Some(monitor) = monitor {
         proxy = proxy.with_monitor(monitor);
     }
-    let reloads = Reloads::new(args.source, loaded, token.clone(), proxy.control());
+    let by_hand = dev.map(|dev| {
+        let price = settings.price.as_ref().map_or("1 TKN", |Money(text)| text);
+        dev.by_hand(&format!("http://{address}/").parse()?, price)
+    });
+    let by_hand = by_hand.transpose()?;
+    let reloads = Reloads::new(
+        args.source,
+        loaded,
+        token.clone(),
+        proxy.control(),
+        notify.clone(),
+    );
     let reloading = tokio::spawn(reloads.run());
-    let ended = proxy.run(interrupted()).await;
+    let ended = attend(proxy, address, by_hand, &waiting, &notify, stop).await;
     reloading.abort();
     ended?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The contract, and the first block that can hold a channel of it, once a node answers.
+async fn connect(loaded: &Loaded, waiting: &Waiting) -> Result<(Contract, BlockNumber), Failure> {
+    let settings = &loaded.settings;
+    let (nodes, options) = (settings.nodes(), settings.node_options());
+    let node = waiting
+        .until(async || Node::connect_to(&nodes, options).await)
+        .await?;
+    check_play_money(node.chain_id(), settings.unaudited_real_money)?;
+    let (address, start_block) = loaded.contract(node.chain_id())?;
+    let contract = waiting
+        .until(async || Contract::at(node.clone(), address).await)
+        .await?;
+    Ok((contract, start_block))
+}
+
+/// Runs a proxy that listens at `address`, once nothing is in the way of its start any more. Systemd is told how it
+/// fares, and whoever looks, what to try by hand.
+async fn attend(
+    proxy: Proxy,
+    address: SocketAddr,
+    by_hand: Option<String>,
+    waiting: &Waiting,
+    notify: &Notify,
+    stop: Stop,
+) -> Result<(), RunError> {
+    let mut control = proxy.control();
+    let tell = async {
+        if control.is_ready().await {
+            notify.selling(address, &format!("selling at {address}"));
+            by_hand.iter().for_each(|commands| eprintln!("{commands}"));
+        }
+    };
+    let open = async |receiver: Receiver, settings: microraiden_manager::Config| {
+        let open = async || ChannelManager::open(receiver.clone(), settings.clone()).await;
+        waiting.until(open).await
+    };
+    let stopping = notify.clone();
+    let shutdown = async move {
+        stop.await;
+        stopping.stopping();
+    };
+    let (ran, ()) = tokio::join!(proxy.run_opened(open, shutdown), tell);
+    ran
 }

@@ -1,5 +1,6 @@
 //! SIGHUP: the configuration file is read again, and shown without dropping a request.
 
+use super::notify::Notify;
 use super::route::Coin;
 use super::settings::{Loaded, Source};
 use crate::Failure;
@@ -7,35 +8,54 @@ use microraiden_chain::TokenInfo;
 use microraiden_proxy::Control;
 use tokio::signal::unix::{SignalKind, signal};
 
+const READ_AGAIN: &str = "the settings were read again";
+const UNUSABLE: &str = "the settings cannot be used, and all goes on as before";
+
 /// What a running proxy is changed by.
 pub(super) struct Reloads {
     source: Source,
     started: Loaded,
     token: TokenInfo,
     control: Control,
+    notify: Notify,
 }
 
 impl Reloads {
-    pub(super) const fn new(source: Source, started: Loaded, token: TokenInfo, control: Control) -> Self {
+    pub(super) const fn new(
+        source: Source,
+        started: Loaded,
+        token: TokenInfo,
+        control: Control,
+        notify: Notify,
+    ) -> Self {
         Self {
             source,
             started,
             token,
             control,
+            notify,
         }
     }
 
-    /// Reads again at each SIGHUP, for ever. A file that cannot be used changes nothing.
-    pub(super) async fn run(self) {
+    /// Reads again at each SIGHUP, for ever, once the proxy sells. A file that cannot be used changes nothing.
+    pub(super) async fn run(mut self) {
         let mut hangups = match signal(SignalKind::hangup()) {
             Ok(hangups) => hangups,
             Err(error) => return tracing::error!(%error, "SIGHUP cannot be handled"),
         };
+        if !self.control.is_ready().await {
+            return;
+        }
         while hangups.recv().await.is_some() {
+            self.notify.reloading();
             match self.reload().await {
-                Ok(()) => tracing::info!("the settings were read again"),
+                Ok(()) => {
+                    tracing::info!("{READ_AGAIN}");
+                    self.notify.reloaded(&format!("selling; {READ_AGAIN}"));
+                }
                 Err(error) => {
-                    tracing::error!(%error, "the settings cannot be used, and all goes on as before");
+                    tracing::error!(%error, "{UNUSABLE}");
+                    self.notify.reloaded(&format!("selling; {UNUSABLE}: {error}"));
                 }
             }
         }

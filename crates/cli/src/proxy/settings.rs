@@ -127,6 +127,10 @@ settings! {
     #[arg(long, value_name = "MS", help_heading = "Chain", value_parser = clap::value_parser!(u64).range(10..))]
     #[serde(deserialize_with = "poll_interval")]
     poll_interval: Option<u64>,
+    /// How long to wait at the start for a node that answers, and for a state file that another process still has; 0 is not
+    /// at all, and there is no limit by default
+    #[arg(long, value_name = "SECONDS", help_heading = "Chain")]
+    start_timeout: Option<u64>,
     /// Accept that the contract is unaudited and the tokens are real
     #[arg(long, help_heading = "Chain")]
     unaudited_real_money: bool,

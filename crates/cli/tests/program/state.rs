@@ -148,7 +148,8 @@ async fn a_state_file_of_something_else_is_refused() {
 
     // And it is still good.
     let (program, _) = start(&usual(&place)).await;
-    let second = run(&place, &usual(&place)).await;
+    let at_once = [usual(&place), ["--start-timeout", "0"].map(str::to_owned).into()].concat();
+    let second = run(&place, &at_once).await;
     failed(&second, 1, "is in use; stop the other process");
     assert!(program.signal("TERM"));
 }
