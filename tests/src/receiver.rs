@@ -45,8 +45,8 @@ impl Patience {
     pub fn apply(self, config: &mut Config) {
         config.limits = self.limits;
         for route in &mut config.site.routes {
-            if let Resource::Upstream { timeout, .. } = &mut route.resource {
-                *timeout = self.upstream_timeout;
+            if let Resource::Upstream { options, .. } = &mut route.resource {
+                options.timeout = self.upstream_timeout;
             }
         }
     }
@@ -149,6 +149,7 @@ impl Receiver {
             },
             manager,
             limits: Patience::default().limits,
+            certificates: None,
             site: Site {
                 routes: vec![route],
                 ..Site::default()

@@ -1,6 +1,6 @@
 //! What the proxy sells, for whom, and where it keeps its state.
 
-use crate::server::Limits;
+use crate::server::{Certificates, Limits};
 use crate::site::Site;
 use microraiden_manager::Receiver;
 
@@ -13,6 +13,8 @@ pub struct Config {
     pub manager: microraiden_manager::Config,
     /// What clients may do.
     pub limits: Limits,
+    /// What it is served over TLS with; without it, over plain HTTP.
+    pub certificates: Option<Certificates>,
     /// What is shown and sold; it can be changed while the proxy runs.
     pub site: Site,
 }

@@ -32,6 +32,7 @@ mod run;
 mod server;
 mod site;
 mod target;
+mod timer;
 pub mod tutorial;
 mod upstream;
 
@@ -41,6 +42,8 @@ pub use cors::{Cors, NotAnOrigin, Origin};
 pub use microraiden_paywall::rest;
 pub use network::{Network, NotANetwork};
 pub use run::{ChangeError, Control, Proxy, RunError, run};
-pub use server::{GRACE, Limits, Server};
+pub use server::{Certificates, CertificatesError, Limits, Server};
 pub use site::{Host, NotAHost, NotAStatus, Prices, Resource, Route, RouteFault, Site, SiteError, Statuses};
-pub use upstream::{NoAnswer, Upstream, remove_hop_by_hop};
+pub use upstream::{
+    Authorities, HostHeader, NoAnswer, Upstream, UpstreamError, UpstreamOptions, remove_hop_by_hop,
+};

@@ -178,7 +178,10 @@ impl Proxy {
         allow_files();
         counts.prepare(&config.site, &quota_file)?;
         let router = config.site.router(&paywall, &counts)?;
-        let server = Server::with_limits(listener, router, config.limits);
+        let server = match config.certificates {
+            Some(certificates) => Server::encrypted(listener, router, config.limits, certificates),
+            None => Server::with_limits(listener, router, config.limits),
+        };
         ready.send_replace(true);
         let mut ended = Ok(());
         loop {

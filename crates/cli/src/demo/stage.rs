@@ -46,6 +46,7 @@ impl Stage {
                 ..microraiden_manager::Config::default()
             },
             limits: Limits::default(),
+            certificates: None,
             site: Site {
                 routes: routes(&upstream().await?, contract.token().decimals)?,
                 ..Site::default()

@@ -28,7 +28,7 @@ use microraiden_protocol::{Address, BlockNumber, SecretKey};
 use microraiden_proxy::admission::Admission;
 use microraiden_proxy::pages::{self, PaywallPages};
 use microraiden_proxy::rest::{self, Operators};
-use microraiden_proxy::{Config, Cors, Limits, Proxy, RunError, Site};
+use microraiden_proxy::{Certificates, Config, Cors, Limits, Proxy, RunError, Site};
 use notify::Notify;
 use reload::Reloads;
 use route::{Coin, Routes};
@@ -39,7 +39,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use url::Url;
-use values::{Money, Text, Wei, own};
+use values::{Money, Span, Text, Wei, own};
 use wait::Waiting;
 
 /// Resolves when the proxy shall end.
@@ -200,6 +200,17 @@ impl Loaded {
         keys::load(&file, password_file).map_err(|error| self.fault("private_key", said(&error)))
     }
 
+    /// What TLS is served with.
+    fn certificates(&self) -> Result<Option<Certificates>, Failure> {
+        let (Some(certificate), Some(key)) = (&self.settings.ssl_cert, &self.settings.ssl_key) else {
+            return Ok(None);
+        };
+        let loaded = Certificates::load(certificate, key);
+        Ok(Some(
+            loaded.map_err(|error| self.fault("ssl_cert", said(&error)))?,
+        ))
+    }
+
     /// Where clients are waited for.
     fn address(&self) -> SocketAddr {
         let host = self.settings.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -224,6 +235,11 @@ impl Settings {
             true => "http://127.0.0.1:8545".parse().into_iter().collect(),
             false => self.rpc_provider.clone(),
         }
+    }
+
+    /// How long what was paid may take at the end.
+    fn grace(&self) -> Duration {
+        self.grace.map_or(Limits::default().grace, |Span(grace)| grace)
     }
 
     /// How they are asked.
@@ -296,6 +312,7 @@ async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<S
     let loaded = args.source.load()?;
     // What can be found wrong without a node is told before one is waited for.
     loaded.site(Coin::Unknown)?;
+    let certificates = loaded.certificates()?;
     let key = loaded.key()?;
     // Not before: while a password is asked for, Ctrl-C does what it always does.
     let mut stop = stop.unwrap_or_else(|| Box::pin(interrupted()));
@@ -321,7 +338,11 @@ async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<S
             start_block: settings.start_block.map_or(start_block, BlockNumber),
             ..loaded.manager(Coin::Known(token))?
         },
-        limits: Limits::default(),
+        limits: Limits {
+            grace: settings.grace(),
+            ..Limits::default()
+        },
+        certificates: certificates.clone(),
         site: loaded.site(Coin::Known(token))?,
     };
     let listener = listen(loaded.address()).await?;
@@ -329,7 +350,8 @@ async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<S
     tracing::info!(receiver = %key.address(), contract = %contract.address(), state_file = %config.receiver.state_file.display(), "starting");
     check::tell(&loaded);
     // Standard output is for programs: where it listens.
-    println!("http://{address}");
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    println!("{scheme}://{address}");
     let monitor = match settings.metrics_address {
         Some(address) => Some(listen_for_operators(address).await?),
         None => None,
@@ -340,7 +362,7 @@ async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<S
     }
     let by_hand = dev.map(|dev| {
         let price = settings.price.as_ref().map_or("1 TKN", |Money(text)| text);
-        dev.by_hand(&format!("http://{address}/").parse()?, price)
+        dev.by_hand(&format!("{scheme}://{address}/").parse()?, price)
     });
     let by_hand = by_hand.transpose()?;
     let reloads = Reloads::new(
@@ -348,6 +370,7 @@ async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<S
         loaded,
         token.clone(),
         proxy.control(),
+        certificates,
         notify.clone(),
     );
     let reloading = tokio::spawn(reloads.run());
@@ -398,6 +421,12 @@ async fn attend(
     let shutdown = async move {
         stop.await;
         stopping.stopping();
+        tracing::info!("stopping: what was paid is answered first; a second signal ends it at once");
+        tokio::spawn(async {
+            interrupted().await;
+            tracing::warn!("ended at once");
+            std::process::exit(1);
+        });
     };
     let (ran, ()) = tokio::join!(proxy.run_opened(open, shutdown), tell);
     ran

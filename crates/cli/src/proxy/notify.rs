@@ -306,7 +306,10 @@ mod tests {
     #[test]
     fn the_unit_file_lets_requests_in_flight_be_answered() {
         let seconds: u64 = unit("TimeoutStopSec")[0].parse().unwrap();
-        assert!(Duration::from_secs(seconds) >= microraiden_proxy::GRACE + Duration::from_secs(20));
+        assert!(
+            Duration::from_secs(seconds)
+                >= microraiden_proxy::Limits::default().grace + Duration::from_secs(20)
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

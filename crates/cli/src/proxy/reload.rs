@@ -2,10 +2,11 @@
 
 use super::notify::Notify;
 use super::route::Coin;
+use super::said;
 use super::settings::{Loaded, Source};
 use crate::Failure;
 use microraiden_chain::TokenInfo;
-use microraiden_proxy::Control;
+use microraiden_proxy::{Certificates, Control};
 use tokio::signal::unix::{SignalKind, signal};
 
 const READ_AGAIN: &str = "the settings were read again";
@@ -17,6 +18,7 @@ pub(super) struct Reloads {
     started: Loaded,
     token: TokenInfo,
     control: Control,
+    certificates: Option<Certificates>,
     notify: Notify,
 }
 
@@ -26,6 +28,7 @@ impl Reloads {
         started: Loaded,
         token: TokenInfo,
         control: Control,
+        certificates: Option<Certificates>,
         notify: Notify,
     ) -> Self {
         Self {
@@ -33,6 +36,7 @@ impl Reloads {
             started,
             token,
             control,
+            certificates,
             notify,
         }
     }
@@ -62,6 +66,10 @@ impl Reloads {
     }
 
     async fn reload(&self) -> Result<(), Failure> {
+        // One may be wrong, and the other needed.
+        if let Some(Err(error)) = self.certificates.as_ref().map(Certificates::reload) {
+            tracing::error!(error = said(&error), "the certificate of before is served");
+        }
         let loaded = self.source.load()?;
         let changed = self.started.settings.needs_restart(&loaded.settings);
         if !changed.is_empty() {

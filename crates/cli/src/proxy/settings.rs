@@ -167,6 +167,15 @@ settings! {
     /// The port to listen on; 0 takes any free one [default: 5000]
     #[arg(long, help_heading = "Server")]
     port: Option<u16>,
+    /// The file with the certificate, and those that vouch for it, in PEM form: then HTTPS is served, with HTTP/2
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    ssl_cert: Option<PathBuf>,
+    /// The file with the certificate's private key, in PEM form
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    ssl_key: Option<PathBuf>,
+    /// How long what was paid may take at the end, after SIGTERM [default: 60s]
+    #[arg(long, value_name = "TIME", help_heading = "Server")]
+    grace: Option<Span>,
     /// Serve only clients of this address or network, or only payments of this sender; may be repeated
     #[arg(long, value_name = "ADDRESS", help_heading = "Server")]
     #[serde(deserialize_with = "one_or_many")]
@@ -241,6 +250,8 @@ impl Settings {
             &mut self.private_key_password_file,
             &mut self.state_file,
             &mut self.deployment_file,
+            &mut self.ssl_cert,
+            &mut self.ssl_key,
             &mut self.index_file,
             &mut self.paywall_info,
             &mut self.operator_password_hash_file,
@@ -321,30 +332,18 @@ impl Loaded {
     /// Makes sure that what was given fits together.
     fn check(&self) -> Result<(), Failure> {
         let settings = &self.settings;
-        let together = |one: &'static str, other: &'static str, has_one, has_other| match (has_one, has_other)
-        {
-            (true, false) => Err(self.fault(one, format!("this needs {} too", self.name(other)))),
-            _ => Ok(()),
-        };
-        let hash = &settings.operator_password_hash_file;
-        together(
-            "operator",
-            "operator_password_hash_file",
-            settings.operator.is_some(),
-            hash.is_some(),
-        )?;
-        together(
-            "operator_password_hash_file",
-            "operator",
-            hash.is_some(),
-            settings.operator.is_some(),
-        )?;
-        together(
-            "gas_percent",
-            "token_value",
-            settings.gas_percent.is_some(),
-            settings.token_value.is_some(),
-        )?;
+        let needed = [
+            ("operator", "operator_password_hash_file"),
+            ("operator_password_hash_file", "operator"),
+            ("gas_percent", "token_value"),
+            ("ssl_cert", "ssl_key"),
+            ("ssl_key", "ssl_cert"),
+        ];
+        for (one, other) in needed {
+            if settings.gives(one) && !settings.gives(other) {
+                return Err(self.fault(one, format!("this needs {} too", self.name(other))));
+            }
+        }
         for simple in ["upstream", "price", "path", "upstream_timeout", "free"] {
             if !settings.route.is_empty() && settings.gives(simple) {
                 return Err(self.fault(

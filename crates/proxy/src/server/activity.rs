@@ -7,7 +7,7 @@ use axum::body::Body as AnyBody;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -15,11 +15,13 @@ use tokio::time::Instant;
 /// while sending may never see the answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Shared by everything of one connection; all of it runs in one task, which looks at the
-/// [`deadline`](Self::deadline) whenever something has happened.
+/// Shared by everything of one connection. Its task looks at the [`deadline`](Self::deadline)
+/// whenever something has happened; over HTTP/1.1 there is no other task.
 #[derive(Debug)]
 pub(super) struct Activity {
     limits: Arc<Limits>,
+    /// Requests run in tasks of their own, several at once.
+    is_shared: bool,
     state: Mutex<State>,
 }
 
@@ -30,6 +32,16 @@ struct State {
     /// The request was not read to its end, so the connection ends after the answer.
     unread: bool,
     place: Place,
+    /// Those of a shared connection that are in flight.
+    requests: usize,
+    /// How many more of them were left alone by the client than have come to their end.
+    abandoned: usize,
+    /// Since when these are too many.
+    unwelcome: Option<Instant>,
+    /// The server stops.
+    stops: bool,
+    /// The task of a shared connection.
+    task: Option<Waker>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +59,22 @@ enum Phase {
 }
 
 impl Activity {
-    /// A connection that has just begun.
-    pub(super) fn new(limits: Arc<Limits>, place: Place) -> Self {
+    /// A connection that has begun then.
+    pub(super) fn new(limits: Arc<Limits>, place: Place, begun: Instant, is_shared: bool) -> Self {
         let writing = Pace::new(limits.answer_stall, limits.slowest);
         Self {
             state: Mutex::new(State {
-                phase: Phase::Head(Instant::now()),
+                phase: Phase::Head(begun),
                 writing,
                 unread: false,
                 place,
+                requests: 0,
+                abandoned: 0,
+                unwelcome: None,
+                stops: false,
+                task: None,
             }),
+            is_shared,
             limits,
         }
     }
@@ -70,15 +88,41 @@ impl Activity {
         let state = self.lock();
         let reading = match state.phase {
             Phase::Head(since) => Some(since + self.limits.head),
+            Phase::Idle(since) if state.stops => Some(since + LINGER),
             Phase::Idle(since) => Some(since + self.limits.idle),
             Phase::Lingers(since) => Some(since + LINGER),
             Phase::Busy | Phase::Answered => None,
         };
-        [reading, state.writing.deadline()].into_iter().flatten().min()
+        let writing = state.writing.deadline();
+        [reading, writing, state.unwelcome].into_iter().flatten().min()
+    }
+
+    /// Has this task look at the deadline also when a request of a shared connection has ended.
+    pub(super) fn watch(&self, cx: &Context<'_>) {
+        if self.is_shared {
+            let task = &mut self.lock().task;
+            match task {
+                Some(task) => task.clone_from(cx.waker()),
+                None => *task = Some(cx.waker().clone()),
+            }
+        }
+    }
+
+    /// The server takes no more requests. A shared connection has only a little time to notice.
+    pub(super) fn stops(&self) {
+        let mut state = self.lock();
+        state.stops = self.is_shared;
+        if self.is_shared && matches!(state.phase, Phase::Head(_) | Phase::Idle(_)) {
+            state.phase = Phase::Idle(Instant::now());
+        }
     }
 
     /// Bytes have come.
     pub(super) fn received(&self) {
+        if self.is_shared {
+            // They need not be of a request.
+            return;
+        }
         let mut state = self.lock();
         if matches!(state.phase, Phase::Idle(_)) {
             state.phase = Phase::Head(Instant::now());
@@ -91,6 +135,47 @@ impl Activity {
         state.phase = Phase::Busy;
         state.writing = Pace::new(self.limits.answer_stall, self.limits.slowest);
         state.place.busy()
+    }
+
+    /// A request has come on a shared connection; `None` when nothing may be done for it, since the
+    /// connection has to end.
+    pub(super) fn begin_shared(self: &Arc<Self>) -> Option<InFlight> {
+        let mut state = self.lock();
+        if state.requests == 0 {
+            if !state.place.busy() {
+                return None;
+            }
+            state.phase = Phase::Busy;
+            if state.writing.deadline().is_none() {
+                state.writing = Pace::new(self.limits.answer_stall, self.limits.slowest);
+            }
+        }
+        state.requests += 1;
+        drop(state);
+        Some(InFlight {
+            activity: self.clone(),
+            is_complete: false,
+        })
+    }
+
+    fn end_shared(&self, is_complete: bool) {
+        let mut state = self.lock();
+        state.requests -= 1;
+        state.abandoned = match is_complete {
+            true => state.abandoned.saturating_sub(1),
+            false => state.abandoned + 1,
+        };
+        if state.abandoned > self.limits.abandoned {
+            state.unwelcome.get_or_insert_with(Instant::now);
+        }
+        if state.requests == 0 {
+            state.phase = Phase::Answered;
+        }
+        if (state.requests == 0 || !is_complete)
+            && let Some(task) = &state.task
+        {
+            task.wake_by_ref();
+        }
     }
 
     /// The last byte of the answer was handed over to be written.
@@ -131,6 +216,26 @@ impl Activity {
             state.place.idle();
         }
         state.unread
+    }
+}
+
+/// A request in flight on a shared connection, over when dropped.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    activity: Arc<Activity>,
+    is_complete: bool,
+}
+
+impl InFlight {
+    /// The answer has come to its end.
+    pub(super) fn completes(&mut self) {
+        self.is_complete = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.activity.end_shared(self.is_complete);
     }
 }
 

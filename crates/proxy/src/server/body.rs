@@ -3,12 +3,12 @@
 use super::activity::Activity;
 use super::limits::Limits;
 use super::pace::Pace;
+use crate::timer::Timer;
 use http::StatusCode;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use std::pin::Pin;
 use std::sync::Weak;
 use std::task::{Context, Poll, ready};
-use tokio::time::Sleep;
 
 /// Why a request's body ended before its end: the client's doing.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +40,11 @@ impl BodyFault {
 pub(super) struct RequestBody {
     inner: Incoming,
     pace: Pace,
-    /// Made when it is waited for the first time.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     /// How many bytes may still come.
     left: u64,
     ended: bool,
+    /// Of a connection that ends when the body is not read; dangling where it does not.
     activity: Weak<Activity>,
 }
 
@@ -53,7 +53,7 @@ impl RequestBody {
         Self {
             inner,
             pace: Pace::new(limits.body_stall, limits.slowest),
-            timer: None,
+            timer: Timer::default(),
             left: limits.body_bytes,
             ended: false,
             activity,
@@ -85,16 +85,10 @@ impl RequestBody {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.pace.deadline() else {
-            return Poll::Pending;
-        };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
+        match self.pace.deadline() {
+            Some(deadline) => self.timer.poll(deadline, cx),
+            None => Poll::Pending,
         }
-        timer.as_mut().poll(cx)
     }
 }
 

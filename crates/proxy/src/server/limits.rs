@@ -10,7 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// How many connections there may be at once. Never more than half of what the process may
-    /// have open in files, since each request in flight takes a second one to its upstream.
+    /// have open in files, since each request in flight takes a second one to its upstream; with HTTP/2
+    /// a third, since so many requests may be in flight besides.
     ///
     /// When all are there, the one that has been without a request for the longest makes room; when
     /// all have a request in flight, new ones wait.
@@ -33,6 +34,14 @@ pub struct Limits {
     pub headers: usize,
     /// The size of a request's body, in bytes.
     pub body_bytes: u64,
+    /// How many requests a client may have in flight on one connection of HTTP/2. The first always has
+    /// its place; all others together are at most as many as connections, and wait for one another.
+    pub streams: u32,
+    /// How many requests a client may take back on one connection of HTTP/2, beyond those that it has let
+    /// come to their end.
+    pub abandoned: usize,
+    /// How long requests in flight may take at the shutdown. Connections without one end at once.
+    pub grace: Duration,
 }
 
 impl Default for Limits {
@@ -47,6 +56,9 @@ impl Default for Limits {
             head_bytes: 64 << 10,
             headers: 100,
             body_bytes: 16 << 20,
+            streams: 100,
+            abandoned: 100,
+            grace: Duration::from_secs(60),
         }
     }
 }
@@ -55,11 +67,12 @@ impl Default for Limits {
 const OTHER_FILES: u64 = 32;
 
 impl Limits {
-    /// The connections that there may be, with what the process may have open in files.
-    pub(super) fn room(&self) -> usize {
+    /// The connections that there may be, with what the process may have open in files, of which each
+    /// needs so many.
+    pub(super) fn room(&self, files_each: u64) -> usize {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let most = files.map_or(usize::MAX, |files| {
-            usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX)
+            usize::try_from(files.saturating_sub(OTHER_FILES) / files_each).unwrap_or(usize::MAX)
         });
         if most < self.connections {
             tracing::info!(
@@ -68,6 +81,12 @@ impl Limits {
             );
         }
         self.connections.min(most).max(1)
+    }
+
+    /// The size of a head as HTTP/2 counts it.
+    pub(super) fn head_list(&self) -> u32 {
+        let bytes = self.head_bytes.saturating_add(self.headers.saturating_mul(32));
+        u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
     /// The smallest buffer that the HTTP implementation takes.

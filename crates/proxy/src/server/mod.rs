@@ -1,47 +1,58 @@
-//! The HTTP/1.1 server: accepts connections, and lets go of those that only hold on.
+//! The server, of HTTP/1.1, and with TLS of HTTP/2 as well: accepts connections, and lets go of those
+//! that only hold on.
 //!
-//! In reading order: [`Server`]; [`Limits`]; `room`, who gives place to whom; `connection`, one
-//! socket from its first byte to its last; `activity`, what it is doing and until when; `pace`, how
-//! long somebody is waited for; `body`, the body of a request.
+//! In reading order: [`Server`]; [`Limits`]; `room`, who gives place to whom; `tls`, the beginning of an
+//! encrypted connection; `connection`, one socket from its first byte to its last; `activity`, what it
+//! is doing and until when; `pace`, how long somebody is waited for; `head` and `body` of a request;
+//! `streams`, the requests of HTTP/2.
 
 mod activity;
 mod body;
 mod connection;
+mod head;
 mod limits;
 mod pace;
 mod room;
+mod socket;
+mod streams;
+mod tls;
 
 pub(crate) use body::BodyFault;
 pub use limits::Limits;
 pub(crate) use limits::allow_files;
+pub use tls::{Certificates, CertificatesError};
 
 use axum::Router;
-use connection::Service;
+use connection::{Service, Visit};
 use room::Room;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-
-/// How long requests in flight may take at the shutdown.
-pub const GRACE: Duration = Duration::from_secs(10);
+use tokio::time::timeout;
 
 /// How long to wait when no connection can be accepted, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the requests of connections that were cut off may take to notice.
+const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// A running server; it ends when it is told to stop, or when it is dropped.
 ///
 /// Before a request is routed its target gets one form: encodings that mean nothing are decoded,
 /// slashes at its beginning are one, and dot segments are refused. So what a route is priced for
-/// is what its service sees. Each request carries [`ConnectInfo`](axum::extract::ConnectInfo) with
-/// the address of its client.
+/// is what its service sees. Whichever way a request names its host, it has a `Host` that says so, and
+/// one that contradicts itself is refused.
+///
+/// Each request carries [`ConnectInfo`](axum::extract::ConnectInfo) with the address of its client, and
+/// over TLS [`Scheme::HTTPS`](http::uri::Scheme::HTTPS).
 #[derive(Debug)]
 pub struct Server {
     address: Option<SocketAddr>,
-    router: Current,
+    service: Arc<Service>,
     stop: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
 }
@@ -54,31 +65,54 @@ impl Server {
 
     /// Begins to serve, in the background.
     pub fn with_limits(listener: TcpListener, router: Router, limits: Limits) -> Self {
+        Self::begin(listener, router, limits, None)
+    }
+
+    /// Begins to serve over TLS, in the background: HTTP/2 to those who know it.
+    pub fn encrypted(
+        listener: TcpListener,
+        router: Router,
+        limits: Limits,
+        certificates: Certificates,
+    ) -> Self {
+        Self::begin(listener, router, limits, Some(certificates))
+    }
+
+    fn begin(
+        listener: TcpListener,
+        router: Router,
+        limits: Limits,
+        certificates: Option<Certificates>,
+    ) -> Self {
         let address = listener.local_addr().ok();
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = watch::channel(false);
-        let limits = Arc::new(limits);
-        let router = Current::new(router);
-        let service = Service {
-            router: router.clone(),
-            limits,
-        };
+        let places = limits.room(if certificates.is_some() { 3 } else { 2 });
+        let service = Arc::new(Service {
+            routes: RwLock::new(router),
+            limits: Arc::new(limits),
+            more: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+        });
+        let serving = service.clone();
         tokio::spawn(async move {
-            serve(listener, service, stopping).await;
+            serve(
+                listener,
+                serving.clone(),
+                certificates,
+                Room::new(places),
+                stopping,
+            )
+            .await;
+            // What they hold on to is of no use any more.
+            serving.replace(Router::new());
             end.send_replace(true);
         });
         Self {
             address,
-            router,
+            service,
             stop,
             ended,
         }
-    }
-
-    /// Gives later requests to another router, also those on connections that are open. Requests in
-    /// flight are answered by the one that they were given to.
-    pub fn replace(&self, router: Router) {
-        self.router.set(router);
     }
 
     /// Where it listens; `None` when the system does not say.
@@ -86,7 +120,13 @@ impl Server {
         self.address
     }
 
-    /// Takes no more requests, and answers those in flight, within [`GRACE`]. Does not wait.
+    /// Answers by other routes from the next request on, also on connections that are open. Those in flight
+    /// go on as they are.
+    pub fn replace(&self, router: Router) {
+        self.service.replace(router);
+    }
+
+    /// Takes no more requests, and answers those in flight, within [`Limits::grace`]. Does not wait.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -98,29 +138,17 @@ impl Server {
     }
 }
 
-/// The router that the next request is given to.
-#[derive(Debug, Clone)]
-struct Current(Arc<RwLock<Router>>);
-
-impl Current {
-    fn new(router: Router) -> Self {
-        Self(Arc::new(RwLock::new(router)))
-    }
-
-    fn get(&self) -> Router {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, router: Router) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
-    }
-}
-
 /// Serves until it is told to stop; then answers what is in flight, and cuts off what takes longer
-/// than [`GRACE`].
-async fn serve(listener: TcpListener, service: Service, stopping: watch::Receiver<bool>) {
-    let room = Room::new(service.limits.room());
+/// than [`Limits::grace`].
+async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    certificates: Option<Certificates>,
+    room: Arc<Room>,
+    stopping: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
+    let (runs, mut running) = mpsc::channel(1);
     let mut stop = stopping.clone();
     // A server that was dropped stops too.
     let mut stopped = pin!(async { drop(stop.wait_for(|stop| *stop).await) });
@@ -137,14 +165,31 @@ async fn serve(listener: TcpListener, service: Service, stopping: watch::Receive
                 () = &mut stopped => break 'serving,
             }
         };
-        connections.spawn(service.clone().serve(stream, peer, place, stopping.clone()));
+        // Answers are small; without this the last packet of each may wait for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let visit = Visit {
+            peer,
+            place,
+            stopping: stopping.clone(),
+        };
+        let service = service.clone();
+        match &certificates {
+            None => connections.spawn(service.serve(stream, visit)),
+            Some(certificates) => {
+                let (certificates, runs) = (certificates.clone(), runs.clone());
+                connections.spawn(service.serve_encrypted(stream, visit, certificates, runs))
+            }
+        };
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, ended).await.is_err() {
+    if timeout(service.limits.grace, ended).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections are cut off");
         connections.shutdown().await;
     }
+    drop(runs);
+    // Requests of HTTP/2 have tasks of their own.
+    let _ = timeout(AFTERMATH, running.recv()).await;
 }
 
 /// Waits for the next connection.

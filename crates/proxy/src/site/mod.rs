@@ -16,6 +16,7 @@ use crate::folder::Folder;
 use crate::network::Network;
 use crate::pages::{PAGE_FILES, PaywallPages};
 use crate::quota::{QuotaError, Quotas};
+use crate::upstream::UpstreamError;
 use axum::Router;
 use host::ByHost;
 use microraiden_paywall::{Paywall, rest};
@@ -81,9 +82,9 @@ pub struct SiteError {
 /// What is wrong with a route.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteFault {
-    /// The upstream cannot be reached in the way its address asks for.
-    #[error("the address of an upstream begins with http://, not {0}://")]
-    UpstreamScheme(String),
+    /// The upstream cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The pattern cannot be read, or matches the same paths as another route or the REST interface.
     #[error(
         "the path pattern {0:?} cannot be used: write /name, /{{one}} or /all/{{*rest}}, and not what the proxy or another route answers"
@@ -105,9 +106,9 @@ impl Site {
         self.by_host().map(drop)
     }
 
-    /// The routes of each host, in order; of no host in particular under `None`.
-    fn by_host(&self) -> Result<HashMap<Option<&Host>, Vec<&Route>>, SiteError> {
-        let mut tables: HashMap<Option<&Host>, (Vec<&Route>, matchit::Router<()>)> = HashMap::new();
+    /// The numbers of the routes of each host, in order; of no host in particular under `None`.
+    fn by_host(&self) -> Result<HashMap<Option<&Host>, Vec<usize>>, SiteError> {
+        let mut tables: HashMap<Option<&Host>, (Vec<usize>, matchit::Router<()>)> = HashMap::new();
         tables.insert(None, (Vec::new(), self.reserved()));
         for (number, route) in self.routes.iter().enumerate() {
             let hosts: Vec<Option<&Host>> = match route.hosts.is_empty() {
@@ -122,7 +123,7 @@ impl Site {
                     route: number,
                     fault: RouteFault::Pattern(route.path.clone(), error),
                 })?;
-                routes.push(route);
+                routes.push(number);
             }
         }
         let routes = tables.into_iter().map(|(host, (routes, _))| (host, routes));
@@ -159,15 +160,25 @@ impl Site {
     /// # Errors
     /// As [`Self::check`].
     pub(crate) fn router(&self, paywall: &Paywall, counts: &Counts) -> Result<Router, SiteError> {
-        self.check()?;
         let mut tables = self.by_host()?;
         let paywall = &match &self.pages {
             Some(pages) => paywall.clone().with_page(pages.page()),
             None => paywall.clone(),
         };
-        let router_of = |routes: Vec<&Route>| {
-            routes.into_iter().fold(self.base(paywall), |router, route| {
-                router.route_service(&route.path, route.service(paywall, counts))
+        // Made once, though several hosts may have it.
+        let service = |(number, route): (usize, &Route)| {
+            let service = route.service(paywall, counts);
+            service.map_err(|fault| SiteError { route: number, fault })
+        };
+        let services: Vec<_> = self
+            .routes
+            .iter()
+            .enumerate()
+            .map(service)
+            .collect::<Result<_, _>>()?;
+        let router_of = |routes: Vec<usize>| {
+            routes.into_iter().fold(self.base(paywall), |router, number| {
+                router.route_service(&self.routes[number].path, services[number].clone())
             })
         };
         let others = router_of(tables.remove(&None).unwrap_or_default());

@@ -6,7 +6,7 @@ use crate::folder::{self, Folder};
 use crate::metering::{Metering, MeteringLayer};
 use crate::quota::FreeQuota;
 use crate::rewrite::{HeaderRules, RewriteLayer};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamOptions};
 use axum::body::Body;
 use axum::response::Response;
 use http::{Method, Request, StatusCode};
@@ -15,7 +15,6 @@ use microraiden_protocol::Price;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 use tower::Layer;
 use tower::util::BoxCloneSyncService;
 use url::Url;
@@ -82,9 +81,8 @@ pub enum Resource {
     Upstream {
         /// Where it is; path and query of the request are appended.
         url: Url,
-        /// How long it may take until the first byte of its answer's body, and then for each next
-        /// piece. While a client's body is waited for, the time stands still.
-        timeout: Duration,
+        /// How it is reached, and how long it may take.
+        options: UpstreamOptions,
     },
     /// Files.
     Folder(Folder),
@@ -101,7 +99,7 @@ impl Route {
             prices: Prices::All(price.into()),
             resource: Resource::Upstream {
                 url: upstream,
-                timeout: Duration::from_secs(60),
+                options: UpstreamOptions::default(),
             },
             metering: None,
             free_statuses: Vec::new(),
@@ -113,34 +111,29 @@ impl Route {
     }
 
     pub(super) fn check(&self) -> Result<(), RouteFault> {
-        match &self.resource {
-            Resource::Upstream { url, .. } if url.scheme() != "http" => {
-                Err(RouteFault::UpstreamScheme(url.scheme().to_owned()))
-            }
-            Resource::Upstream { .. } | Resource::Folder(_) => Ok(()),
-        }
+        self.resource().map(drop)
     }
 
     /// Everything that stands between the router and the resource.
-    pub(super) fn service(&self, paywall: &Paywall, counts: &Counts) -> Boxed {
+    pub(super) fn service(&self, paywall: &Paywall, counts: &Counts) -> Result<Boxed, RouteFault> {
         let prices = self.prices.clone();
         let sold = match self.free.zip(counts.quotas.as_ref()) {
             Some((quota, quotas)) => {
                 let free = quotas.free(&self.name, quota);
-                let sold = self.sold(paywall, free.clone().first(prices));
+                let sold = self.sold(paywall, free.clone().first(prices))?;
                 BoxCloneSyncService::new(free.layer(sold))
             }
-            None => self.sold(paywall, prices),
+            None => self.sold(paywall, prices)?,
         };
         if self.admission == Admission::default() {
-            return sold;
+            return Ok(sold);
         }
         let admission = AdmissionLayer::new(self.admission.clone(), &self.name, &counts.limiters);
-        BoxCloneSyncService::new(admission.layer(sold))
+        Ok(BoxCloneSyncService::new(admission.layer(sold)))
     }
 
     /// The resource behind the paywall.
-    fn sold(&self, paywall: &Paywall, pricing: impl Pricing) -> Boxed {
+    fn sold(&self, paywall: &Paywall, pricing: impl Pricing) -> Result<Boxed, RouteFault> {
         let mut paid = paywall.sell(pricing);
         if let Some(metering) = &self.metering {
             paid = metering.terms(paid);
@@ -153,15 +146,16 @@ impl Route {
             let listed = move |status| statuses.iter().any(|statuses| statuses.contains(status));
             paid = paid.free_when(move |status| listed(status) || files && folder::is_free(status));
         }
-        BoxCloneSyncService::new(paid.layer(self.resource()))
+        Ok(BoxCloneSyncService::new(paid.layer(self.resource()?)))
     }
 
     /// The resource with what reads and changes its answers. Metering comes first: it reads what the
     /// rules for headers may remove.
-    fn resource(&self) -> Boxed {
+    fn resource(&self) -> Result<Boxed, RouteFault> {
         let mut service = match &self.resource {
-            Resource::Upstream { url, timeout } => {
-                BoxCloneSyncService::new(Upstream::new(url.clone(), *timeout))
+            Resource::Upstream { url, options } => {
+                let upstream = Upstream::with_options(url.clone(), options.clone())?;
+                BoxCloneSyncService::new(upstream)
             }
             Resource::Folder(folder) => BoxCloneSyncService::new(folder.clone()),
         };
@@ -172,7 +166,7 @@ impl Route {
         if request != HeaderRules::default() || response != HeaderRules::default() {
             service = BoxCloneSyncService::new(RewriteLayer::new(request, response).layer(service));
         }
-        service
+        Ok(service)
     }
 }
 

@@ -1,11 +1,15 @@
 //! The body of an upstream's answer: its beginning, and the rest while it goes on.
 
+use super::head::remove_hop_by_hop;
+use super::upload::Turns;
+use crate::timer::Timer;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// Why the rest of an answer does not come; the client sees it cut off.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +29,19 @@ pub(super) struct Download {
     rest: Incoming,
     /// How long each next piece may take.
     stall: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    waits: bool,
+    turns: Arc<Turns>,
+    timer: Timer,
+    /// Since when the next piece is waited for.
+    since: Option<Instant>,
 }
 
 impl Download {
     /// Waits for the first piece that is not empty, or the end.
-    pub(super) async fn begin(mut body: Incoming, stall: Duration) -> Result<Self, hyper::Error> {
+    pub(super) async fn begin(
+        mut body: Incoming,
+        stall: Duration,
+        turns: Arc<Turns>,
+    ) -> Result<Self, hyper::Error> {
         let first = loop {
             match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))
                 .await
@@ -45,21 +55,26 @@ impl Download {
             first,
             rest: body,
             stall,
-            timer: None,
-            waits: false,
+            turns,
+            timer: Timer::default(),
+            since: None,
         })
     }
 
+    /// Only the upstream's turns count, as before the answer.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = Instant::now() + self.stall;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if !self.waits {
-            timer.as_mut().reset(deadline);
-            self.waits = true;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        loop {
+            let begin = match self.turns.upstreams_since() {
+                Some(turn) => turn.max(since),
+                None => Instant::now(),
+            };
+            let deadline = begin + self.stall;
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            ready!(self.timer.poll(deadline, cx));
         }
-        timer.as_mut().poll(cx)
     }
 }
 
@@ -73,8 +88,8 @@ impl Body for Download {
         }
         match Pin::new(&mut self.rest).poll_frame(cx) {
             Poll::Ready(next) => {
-                self.waits = false;
-                Poll::Ready(next.map(|next| next.map_err(Cut::Broken)))
+                self.since = None;
+                Poll::Ready(next.map(|next| next.map(clean).map_err(Cut::Broken)))
             }
             Poll::Pending => self.poll_deadline(cx).map(|()| Some(Err(Cut::Stalled))),
         }
@@ -98,5 +113,16 @@ impl Body for Download {
             hint.set_upper(upper.saturating_add(first));
         }
         hint
+    }
+}
+
+/// Trailers are headers too.
+fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            remove_hop_by_hop(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }

@@ -1,6 +1,7 @@
 //! Whose turn it is while a request is passed on: the client's, whose body is waited for, or the
 //! upstream's.
 
+use super::head::clean_trailers;
 use crate::server::BodyFault;
 use axum::body::Body as AnyBody;
 use http::StatusCode;
@@ -57,6 +58,11 @@ impl Turns {
     /// The answer to a client whose body could not be read to its end.
     pub(super) fn fault(&self) -> Option<StatusCode> {
         self.lock().fault
+    }
+
+    /// Since when it is the upstream's turn; `None` while it is the client's.
+    pub(super) fn upstreams_since(&self) -> Option<Instant> {
+        self.lock().since
     }
 
     /// Waits until the upstream has taken so much time.
@@ -121,7 +127,13 @@ impl Body for Upload {
                 }
             }
         }
-        next
+        next.map_ok(|frame| match frame.into_trailers() {
+            Ok(mut trailers) => {
+                clean_trailers(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -190,14 +190,15 @@ async fn gas_money(node: &Node, receiver: Address, findings: &mut Vec<Finding>) 
 async fn upstreams(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<(), Failure> {
     let mut asked = Vec::new();
     for route in loaded.site(Coin::Unknown)?.routes {
-        let Resource::Upstream { url, .. } = route.resource else {
+        let Resource::Upstream { url, mut options } = route.resource else {
             continue;
         };
         let address = url.origin().ascii_serialization();
         if asked.contains(&address) {
             continue;
         }
-        let upstream = Upstream::new(url, UPSTREAM_PATIENCE);
+        options.timeout = UPSTREAM_PATIENCE;
+        let upstream = Upstream::with_options(url, options)?;
         findings.push(match upstream.probe().await {
             Ok(status) => Finding::good("upstream", format!("{address} answers {status}")),
             Err(error) => {

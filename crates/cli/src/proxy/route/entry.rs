@@ -13,17 +13,13 @@ use microraiden_proxy::folder::Folder;
 use microraiden_proxy::metering::{JsonPointer, Metering, Source, Unit, Unknown};
 use microraiden_proxy::quota::FreeQuota;
 use microraiden_proxy::rewrite::{self, HeaderRules};
-use microraiden_proxy::{Host, Prices, Resource, Route, Statuses};
+use microraiden_proxy::{Authorities, Host, HostHeader, Prices, Resource, Route, Statuses, UpstreamOptions};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::time::Duration;
 use url::Url;
-
-/// How long an upstream may take unless it is said.
-const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A `[[route]]` of the file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -36,6 +32,10 @@ pub(crate) struct RouteEntry {
     pub(super) prices: Option<BTreeMap<String, Money>>,
     pub(super) upstream: Option<Url>,
     pub(super) timeout: Option<Span>,
+    pub(super) connect_timeout: Option<Span>,
+    pub(super) http2: bool,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) host_header: Option<HostHeaderEntry>,
     pub(super) folder: Option<PathBuf>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) free_status: Vec<Text<Statuses>>,
@@ -48,6 +48,14 @@ pub(crate) struct RouteEntry {
     pub(super) deny: Vec<Text<Rule>>,
     pub(super) rate: Option<Text<Rate>>,
     pub(super) free: Option<Text<FreeQuota>>,
+}
+
+/// What an upstream reads in `Host`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum HostHeaderEntry {
+    Upstream,
+    Client,
 }
 
 /// What is counted in a route's answers.
@@ -80,7 +88,7 @@ pub(super) struct HeadersEntry {
 impl RouteEntry {
     /// All files and folders that are named.
     pub(in crate::proxy) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.folder.iter_mut()
+        self.folder.iter_mut().chain(&mut self.ca)
     }
 
     pub(super) fn read(self, reading: &Reading<'_>) -> Result<Vec<Route>, Failure> {
@@ -149,11 +157,11 @@ impl RouteEntry {
         match (&self.upstream, &self.folder) {
             (Some(url), None) => Ok(Resource::Upstream {
                 url: url.clone(),
-                timeout: self.timeout.map_or(UPSTREAM_TIMEOUT, |Span(timeout)| timeout),
+                options: self.options(reading)?,
             }),
             (None, Some(folder)) => {
-                if self.timeout.is_some() {
-                    return Err(reading.fault(&[Step::Key("timeout")], &"only an upstream has a timeout"));
+                if let Some(key) = self.of_upstreams() {
+                    return Err(reading.fault(&[Step::Key(key)], &"only a route with an upstream has this"));
                 }
                 let opened = Folder::open(folder, path);
                 let opened = opened.map_err(|error| reading.fault(&[Step::Key("folder")], &said(&error)))?;
@@ -168,6 +176,36 @@ impl RouteEntry {
                 &"it is not said what is sold: write upstream = \"http://127.0.0.1:8000\", or folder = \"…\"",
             )),
         }
+    }
+
+    /// A setting that only an upstream has.
+    fn of_upstreams(&self) -> Option<&'static str> {
+        let given = [
+            ("timeout", self.timeout.is_some()),
+            ("connect_timeout", self.connect_timeout.is_some()),
+            ("http2", self.http2),
+            ("ca", self.ca.is_some()),
+            ("host_header", self.host_header.is_some()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(key, is_given)| is_given.then_some(key))
+    }
+
+    fn options(&self, reading: &Reading<'_>) -> Result<UpstreamOptions, Failure> {
+        let usual = UpstreamOptions::default();
+        let time = |span: Option<Span>, usual| span.map_or(usual, |Span(time)| time);
+        let ca = self.ca.as_deref().map(Authorities::load).transpose();
+        Ok(UpstreamOptions {
+            timeout: time(self.timeout, usual.timeout),
+            connect_timeout: time(self.connect_timeout, usual.connect_timeout),
+            http2: self.http2,
+            ca: ca.map_err(|error| reading.fault(&[Step::Key("ca")], &error))?,
+            host: match self.host_header {
+                None | Some(HostHeaderEntry::Upstream) => HostHeader::Upstream,
+                Some(HostHeaderEntry::Client) => HostHeader::Client,
+            },
+        })
     }
 
     fn metering(&self, reading: &Reading<'_>) -> Result<Option<Metering>, Failure> {

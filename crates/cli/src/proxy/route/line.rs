@@ -1,5 +1,6 @@
 //! A route in words.
 
+use super::entry::HostHeaderEntry;
 use super::{RouteEntry, simple};
 use crate::proxy::settings::Loaded;
 use crate::proxy::values::{Money, Span, Text};
@@ -79,6 +80,15 @@ impl RouteEntry {
         let mut more = Vec::new();
         if let Some(Span(time)) = self.timeout {
             more.push(format!("timeout {}", humantime::format_duration(time)));
+        }
+        if self.http2 {
+            more.push("HTTP/2 only".to_owned());
+        }
+        if let Some(ca) = &self.ca {
+            more.push(format!("certificates of {}", ca.display()));
+        }
+        if self.host_header == Some(HostHeaderEntry::Client) {
+            more.push("keeps the client's Host".to_owned());
         }
         if let Some(metering) = &self.metering {
             for unit in &metering.units {

@@ -110,7 +110,7 @@ impl Routes {
     /// Tells a fault of the whole with the place that it is from.
     pub(super) fn fault(&self, loaded: &Loaded, error: &SiteError) -> Failure {
         let key = match &error.fault {
-            RouteFault::UpstreamScheme(_) => "upstream",
+            RouteFault::Upstream(_) => "upstream",
             RouteFault::Pattern(..) => "path",
         };
         match self.places.get(error.route) {
