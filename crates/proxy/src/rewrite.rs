@@ -70,7 +70,8 @@ impl HeaderRules {
 fn check(name: &HeaderName) -> Result<(), RuleError> {
     let mut alone = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(""))]);
     remove_hop_by_hop(&mut alone);
-    if alone.is_empty() {
+    // The trailers that it announces are the body's.
+    if alone.is_empty() || name == header::TRAILER {
         return Err(RuleError::Connection(name.clone()));
     }
     if name == header::CONTENT_LENGTH {
