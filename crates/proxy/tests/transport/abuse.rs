@@ -92,7 +92,9 @@ async fn so_many_requests_at_once_on_a_connection() {
         ..Limits::default()
     };
     let server = Plain::encrypted(&authority, limits).await;
-    let client = secure_http2(server.address, &authority).await;
+    let mut client = secure_http2(server.address, &authority).await;
+    // Once answered, it has read how many the server allows.
+    soon(client.send_request(get("/"))).await.unwrap();
     let asking: Vec<_> = (0..5)
         .map(|_| tokio::spawn(client.clone().send_request(get("/wait"))))
         .collect();
@@ -113,7 +115,8 @@ async fn all_connections_have_a_turn() {
         ..Limits::default()
     };
     let server = Plain::encrypted(&authority, limits).await;
-    let greedy = secure_http2(server.address, &authority).await;
+    let mut greedy = secure_http2(server.address, &authority).await;
+    soon(greedy.send_request(get("/"))).await.unwrap();
     let asking: Vec<_> = (0..10)
         .map(|_| tokio::spawn(greedy.clone().send_request(get("/wait"))))
         .collect();
