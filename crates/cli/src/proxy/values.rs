@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -125,7 +125,7 @@ read_by_from_str!(Wei, true, "wei, or \"30 gwei\"");
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let parsed = deserializer.deserialize_any(Parsed {
-            takes_numbers: false,
+            takes_numbers: true,
             expected: "a text",
             parsed: PhantomData,
         });
@@ -153,6 +153,10 @@ where
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
             Ok(vec![T::deserialize(StrDeserializer::new(text))?])
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Vec<T>, E> {
+            Ok(vec![T::deserialize(number.into_deserializer())?])
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
