@@ -38,6 +38,12 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// A key stands where its file should be named.
+    #[error(
+        "a private key was given in the place of its file, where other users and the shell's history can see it: use \
+         another key, and write it into a file that only you can read"
+    )]
+    NotAFile,
     /// Others can read the file.
     #[error("{path} can be read by others: run `chmod 600` on it; if others may have read it, use a new key")]
     Exposed {
@@ -222,6 +228,13 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
         path: path.into(),
         source,
     };
+    // Before it becomes a name in a message.
+    if path
+        .to_str()
+        .is_some_and(|text| SecretKey::from_str(text).is_ok())
+    {
+        return Err(KeyError::NotAFile);
+    }
     let file = File::open(path).map_err(failed)?;
     check_private(path, &file)?;
     let mut text = Zeroizing::new(String::new());

@@ -134,9 +134,16 @@ impl ConfigFile {
         }
     }
 
-    /// Whether a line, from 1, sets headers, which often hold keys.
+    /// Whether a line, from 1, may hold a key or a password: it sets headers, or has the address of a node or one with
+    /// a user.
     fn may_hold_secrets(&self, line: usize) -> bool {
         let mut before: Vec<_> = self.text.lines().take(line).collect();
+        if before
+            .last()
+            .is_some_and(|line| line.contains("rpc_provider") || line.contains('@'))
+        {
+            return true;
+        }
         let table = before.iter().rposition(|line| line.trim_start().starts_with('['));
         let of_table = before.split_off(table.unwrap_or(0));
         // The table's name, or a key above it whose value may go over several lines.

@@ -6,6 +6,7 @@ mod account;
 mod bench;
 mod channels;
 mod check;
+mod config;
 mod demo;
 mod deploy;
 mod dev;

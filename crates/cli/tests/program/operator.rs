@@ -72,10 +72,10 @@ async fn an_operator_logs_in_at_the_real_program() {
     failed(&alone, 2, "--operator-password-hash-file");
     let options = ["--operator", "ann", "--operator-password-hash-file", "no.hash"];
     let bad = place.run(&with(&options)).await;
-    failed(&bad, 1, "hash-password");
+    failed(&bad, 2, "hash-password");
     assert!(!said(&bad).contains(PASSWORD), "{}", said(&bad));
     let bad = place.run(&with(&["--cors-origin", "shop.example"])).await;
-    failed(&bad, 1, "an origin is written as a browser sends it");
+    failed(&bad, 2, "an origin is written as a browser sends it");
 
     let options = [
         "--operator",
