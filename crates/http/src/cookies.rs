@@ -3,7 +3,7 @@
 //! The page of a 402 cannot read the headers of its own answer, nor add any to the next request; so
 //! both travel as cookies, named like the headers.
 
-use crate::headers::{self, ALL, documented};
+use crate::headers::{self, ALL, documented, is_payment_name};
 use crate::refusal::Flag;
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -35,15 +35,9 @@ pub(crate) fn payment(request: &HeaderMap) -> HeaderMap {
     found
 }
 
-/// Takes the payment protocol's cookies out of a request, and leaves the others as they are: what
+/// Takes the payment protocol's cookies out of a request, and leaves the others to the letter: what
 /// is behind a paywall must not see how it was paid.
 pub fn strip(request: &mut HeaderMap) {
-    let is_ours = |part: &[u8]| {
-        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
-        name.trim_ascii()
-            .get(..4)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"rdn-"))
-    };
     let parts = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').any(is_ours);
     if !request.get_all(COOKIE).iter().any(parts) {
         return;
@@ -52,21 +46,46 @@ pub fn strip(request: &mut HeaderMap) {
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| {
-            let others: Vec<&[u8]> = value
-                .as_bytes()
-                .split(|byte| *byte == b';')
-                .filter(|part| !is_ours(part))
-                .map(<[u8]>::trim_ascii)
-                .filter(|part| !part.is_empty())
-                .collect();
-            let value = HeaderValue::from_bytes(&others.join(&b"; "[..])).ok()?;
+            let parts = value.as_bytes().split(|byte| *byte == b';');
+            let others: Vec<&[u8]> = parts.filter(|part| !is_ours(part)).collect();
+            let value = HeaderValue::from_bytes(others.join(&b';').trim_ascii()).ok()?;
             (!value.is_empty()).then_some(value)
         })
         .collect();
-    request.remove(COOKIE);
-    for value in kept {
-        request.append(COOKIE, value);
+    replace(request, &COOKIE, kept);
+}
+
+/// Takes cookies with the payment protocol's names out of an answer: what is behind a paywall must not
+/// tell a page what it owes, nor pay with what the browser sends next.
+pub fn strip_set(answer: &mut HeaderMap) {
+    if !answer
+        .get_all(SET_COOKIE)
+        .iter()
+        .any(|value| is_ours(value.as_bytes()))
+    {
+        return;
     }
+    let others = answer.get_all(SET_COOKIE).iter();
+    let kept = others
+        .filter(|value| !is_ours(value.as_bytes()))
+        .cloned()
+        .collect();
+    replace(answer, &SET_COOKIE, kept);
+}
+
+fn replace(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderValue>) {
+    headers.remove(name);
+    for value in values {
+        headers.append(name, value);
+    }
+}
+
+/// Whether a cookie has a name of ours. Behind a `=` at its beginning stands the value of one without a
+/// name, which browsers send as if it were all of it.
+fn is_ours(cookie: &[u8]) -> bool {
+    let cookie = cookie.trim_ascii_start();
+    let named = cookie.strip_prefix(b"=").unwrap_or(cookie);
+    is_payment_name(named.trim_ascii_start())
 }
 
 /// Mirrors the payment headers of a 402 into cookies, for the page in its body; and takes back the
@@ -140,12 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn payment_cookies_are_taken_out_and_others_stay() {
+    fn payment_cookies_are_taken_out_and_others_stay_to_the_letter() {
         for (before, after) in [
             ("a=b; RDN-Payment=1; c=d", Some("a=b; c=d")),
             ("rdn-anything=1", None),
             ("a=b;c=\"x\"", Some("a=b;c=\"x\"")),
             ("xRDN-Price=1", Some("xRDN-Price=1")),
+            (
+                "RDN-Price=1; a=b;c = d ;; \te=RDN-Price",
+                Some("a=b;c = d ;; \te=RDN-Price"),
+            ),
+            ("a;rDn_Price=1;\t=RDN.Price=2; = RDN-Price; RDN-;b", Some("a;b")),
+            ("RDN-Price=1; ", None),
         ] {
             let mut headers = with(&[before.as_bytes()]);
             strip(&mut headers);
@@ -155,6 +180,26 @@ mod tests {
                 "{before}"
             );
         }
+        let mut several = with(&[b"a=b;c=d", b"RDN-Price=1", b"e=\xff"]);
+        strip(&mut several);
+        assert_eq!(several, with(&[b"a=b;c=d", b"e=\xff"]));
+    }
+
+    #[test]
+    fn payment_cookies_of_an_answer_are_taken_out_and_others_stay_to_the_letter() {
+        let mut answer = HeaderMap::new();
+        for cookie in [
+            "RDN-Price=1; Path=/",
+            "a=b; Path=/; RDN-Price=1",
+            "rdn_sender-balance=1",
+            " =RDN-Price=1",
+            "__Host-a=\"b\";Secure",
+        ] {
+            answer.append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        strip_set(&mut answer);
+        let kept: Vec<_> = answer.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(kept, ["a=b; Path=/; RDN-Price=1", "__Host-a=\"b\";Secure"]);
     }
 
     #[test]

@@ -54,8 +54,19 @@ names! {
 
 /// Whether a header belongs to the payment protocol, known or not; such headers are neither
 /// forwarded upstream nor taken from there.
+///
+/// So do names with another sign in the place of a hyphen, as in `RDN_Price`: servers that speak CGI or
+/// WSGI with what they serve do not tell them from ours.
 pub fn is_payment_header(name: &HeaderName) -> bool {
-    name.as_str().starts_with("rdn-")
+    is_payment_name(name.as_str().as_bytes())
+}
+
+/// As [`is_payment_header`], for any name, in any case.
+pub(crate) fn is_payment_name(name: &[u8]) -> bool {
+    name.split_at_checked(3).is_some_and(|(start, rest)| {
+        let parted = rest.first().is_some_and(|sign| !sign.is_ascii_alphanumeric());
+        start.eq_ignore_ascii_case(b"rdn") && parted
+    })
 }
 
 /// The name as the documentation writes it: `RDN-Open-Block`.
@@ -81,8 +92,19 @@ mod tests {
         let distinct: HashSet<_> = ALL.iter().collect();
         assert_eq!(distinct.len(), ALL.len());
         assert!(ALL.iter().all(is_payment_header));
-        assert!(is_payment_header(&HeaderName::from_static("rdn-anything")));
-        assert!(!is_payment_header(&http::header::CONTENT_TYPE));
+        for ours in ["rdn-anything", "rdn_price", "rdn.price", "rdn-", "rdn~x"] {
+            assert!(is_payment_header(&HeaderName::from_static(ours)), "{ours}");
+        }
+        for other in [
+            "content-type",
+            "rdn",
+            "rdnprice",
+            "rdn2-price",
+            "x-rdn-price",
+            "rd-n",
+        ] {
+            assert!(!is_payment_header(&HeaderName::from_static(other)), "{other}");
+        }
     }
 
     #[test]

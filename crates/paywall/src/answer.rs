@@ -4,7 +4,7 @@ use crate::layer::{Paywall, Terms};
 use crate::page::PageRequest;
 use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use microraiden_http::{
     MalformedHeader, PaymentHeaders, cookies, prefers_html, refusal_headers, standing_headers,
 };
@@ -23,6 +23,21 @@ pub(crate) fn options(allowed: Option<HeaderValue>) -> Response<Body> {
         .headers_mut()
         .insert(header::ALLOW, allowed.unwrap_or(all));
     response
+}
+
+/// What is answered to `TRACE`, which never reaches the resource either.
+pub(crate) fn no_echo(allowed: Option<HeaderValue>) -> Response<Body> {
+    let mut response = options(allowed);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// Whether the request itself is asked for, with whatever secrets are added to it behind the paywall.
+/// Some servers of Microsoft's know `TRACE` by another name, and not every one looks at the case.
+pub(crate) fn is_echo(method: &Method) -> bool {
+    ["TRACE", "TRACK"]
+        .iter()
+        .any(|name| method.as_str().eq_ignore_ascii_case(name))
 }
 
 /// 409: a header that cannot be read.

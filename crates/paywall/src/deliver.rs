@@ -4,7 +4,7 @@ use crate::answer;
 use crate::answers::{Answer, LONGEST_BODY, Proof, Question};
 use crate::extract::{Meter, PaidBy};
 use crate::layer::{Paywall, Terms};
-use crate::service::{BoxError, strip};
+use crate::service::{BoxError, strip_answer};
 use crate::stream::{Metering, Recorder, Stream};
 use crate::upload::Upload;
 use axum::body::Body;
@@ -75,7 +75,7 @@ impl Sale {
             Ok(response) => response.into_parts(),
             Err(status) => return self.fail(status).await,
         };
-        strip(&mut head.headers);
+        strip_answer(&mut head.headers);
         let beginning = begin(body).await;
         if matches!(beginning, Beginning::Broken) {
             return self.fail(StatusCode::BAD_GATEWAY).await;

@@ -5,6 +5,7 @@ use crate::answers::{Answer, LONGEST_BODY, Proof, Question};
 use crate::deliver::{Sale, attempt};
 use crate::layer::{Paywall, Terms};
 use crate::price::{PriceRequest, Pricing, Quote};
+use crate::stream::Stream;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::request::Parts;
@@ -28,7 +29,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// A resource that answers 5xx or 402, fails, panics, or breaks off before the first byte of its
 /// body has failed: its payment is released, the client gets our own short body, and the same proof
-/// buys again. Any other answer is charged. `OPTIONS` is answered here, unpaid.
+/// buys again. Any other answer is charged. `OPTIONS` and `TRACE` are answered here, unpaid.
 #[derive(Debug)]
 pub struct PaywallService<S, P> {
     inner: S,
@@ -101,6 +102,9 @@ where
         if parts.method == Method::OPTIONS {
             return answer::options(self.pricing.allowed());
         }
+        if answer::is_echo(&parts.method) {
+            return answer::no_echo(self.pricing.allowed());
+        }
         let payment = match PaymentHeaders::read(&parts.headers) {
             Ok(payment) => payment,
             Err(malformed) => return answer::malformed(&malformed),
@@ -114,7 +118,7 @@ where
         let price = match quoted {
             Quote::Price(price) => price,
             Quote::NotForSale(mut answer) => {
-                strip(answer.headers_mut());
+                strip_answer(answer.headers_mut());
                 return *answer;
             }
         };
@@ -122,8 +126,9 @@ where
             strip_request(&mut parts.headers);
             return match attempt(self.inner, Request::from_parts(parts, body)).await {
                 Ok(mut response) => {
-                    strip(response.headers_mut());
-                    response
+                    strip_answer(response.headers_mut());
+                    // Trailers are headers too.
+                    response.map(|body| Body::new(Stream::new(Bytes::new(), body)))
                 }
                 Err(status) => answer::sentence(status, "the resource has failed"),
             };
@@ -263,6 +268,12 @@ async fn repeated(paywall: &Paywall, proof: &Proof, question: &Question, body: B
 fn strip_request(headers: &mut HeaderMap) {
     strip(headers);
     cookies::strip(headers);
+}
+
+/// Takes everything out of an answer that only a paywall may say.
+pub(crate) fn strip_answer(headers: &mut HeaderMap) {
+    strip(headers);
+    cookies::strip_set(headers);
 }
 
 /// Takes payment headers out: the resource does not see the client's, nor the client the resource's.

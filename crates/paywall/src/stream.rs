@@ -3,7 +3,7 @@
 use crate::answers::{Answer, Answers, LONGEST_BODY, Proof, Question};
 use crate::deliver::trailers;
 use crate::extract::Meter;
-use crate::service::strip;
+use crate::service::strip_answer;
 use crate::upload::Upload;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -93,9 +93,11 @@ enum State {
 }
 
 impl Stream {
+    /// Behind its first piece, which is empty when none was read yet.
     pub(crate) fn new(first: Bytes, rest: Body) -> Self {
+        let first = Some(first).filter(|first| !first.is_empty());
         Self {
-            ready: VecDeque::from([Frame::data(first)]),
+            ready: first.into_iter().map(Frame::data).collect(),
             rest,
             trailers: None,
             metering: None,
@@ -207,7 +209,7 @@ impl HttpBody for Stream {
                         Err(frame) => {
                             this.trailers = frame.into_trailers().ok();
                             if let Some(trailers) = &mut this.trailers {
-                                strip(trailers);
+                                strip_answer(trailers);
                             }
                         }
                     },

@@ -3,8 +3,11 @@
 //! Proxy and upstream must not read a path differently, or the content of one route could be had
 //! for the price of another, or without being for sale at all.
 
+mod readings;
+
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri};
+pub(crate) use readings::readings;
 
 /// Why a target cannot be used; nothing is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,13 +21,19 @@ pub(crate) enum Unusable {
     /// `.` or `..`, perhaps encoded, which some upstreams resolve.
     #[error("the path has dot segments; send it resolved")]
     DotSegment,
+    /// A zero byte, at which some upstreams stop to read.
+    #[error("the path has a zero byte")]
+    Zero,
+    /// There is no end to what it could mean.
+    #[error("the path is encoded over and over, or too long for that; send it plain")]
+    Unclear,
 }
 
 impl Unusable {
     pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::Tunnel => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoPath | Self::DotSegment => StatusCode::BAD_REQUEST,
+            Self::NoPath | Self::DotSegment | Self::Zero | Self::Unclear => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -35,7 +44,8 @@ impl Unusable {
 /// # Errors
 /// See [`Unusable`].
 pub(crate) fn normalise(method: &Method, target: &Uri) -> Result<Uri, Unusable> {
-    if method == Method::CONNECT {
+    // Not every server looks at the case of a method.
+    if method.as_str().eq_ignore_ascii_case("CONNECT") {
         return Err(Unusable::Tunnel);
     }
     let full = target.path_and_query().ok_or(Unusable::NoPath)?;
@@ -45,20 +55,24 @@ pub(crate) fn normalise(method: &Method, target: &Uri) -> Result<Uri, Unusable> 
     if !path.starts_with('/') {
         return Err(Unusable::NoPath);
     }
-    let resolved = decode(&path, |byte| b"/\\".contains(&byte));
-    if resolved.split(['/', '\\']).any(is_dot_segment) {
-        return Err(Unusable::DotSegment);
-    }
     // A client of 2018 joins `http://host/` and `/path`. Elsewhere a double slash may mean something.
     let path = format!("/{}", path.trim_start_matches('/'));
+    let readings = readings(&path).ok_or(Unusable::Unclear)?;
+    if readings.iter().any(|reading| reading.contains(&0)) {
+        return Err(Unusable::Zero);
+    }
+    if readings.iter().any(|reading| has_dot_segment(reading)) {
+        return Err(Unusable::DotSegment);
+    }
     let query = full.query().map(|query| format!("?{query}")).unwrap_or_default();
     let full = PathAndQuery::try_from(format!("{path}{query}")).map_err(|_| Unusable::NoPath)?;
     Ok(Uri::from(full))
 }
 
-/// Also with parameters behind a `;`, which some servers take away first.
-fn is_dot_segment(segment: &str) -> bool {
-    matches!(segment.split(';').next(), Some("." | ".."))
+fn has_dot_segment(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/')
+        // Some servers take away blanks at the end of a name.
+        .any(|segment| matches!(segment.trim_ascii_end(), b"." | b".."))
 }
 
 /// Replaces the percent-encodings of the given ASCII characters by the characters.
@@ -123,12 +137,39 @@ mod tests {
             "/a/.%2e/b",
             "/a/..%2fb",
             "/a/..%5Cb",
+            "/a/..\\b",
             "/a/..;x=y/b",
+            "/a/..%3bx/b",
+            "/a/..%3Fx",
+            "/a/%252e%252e/b",
+            "/a/%252e%252e%252fb",
+            "/a/%25252e%25252E/b",
+            "/a/%%32%65%%32%65/b",
+            "/a/.%20/b",
+            "/a/..%2520/b",
+            "/a/%c0%ae%C0%AE/b",
+            "/a/%e0%80%ae./b",
+            "/a/%25c0%25ae./b",
+            "http://elsewhere/a/../b",
         ] {
             assert_eq!(get(target), Err(Unusable::DotSegment), "{target}");
         }
+        for target in ["/a%00", "/a%2500.txt", "/%c0%80"] {
+            assert_eq!(get(target), Err(Unusable::Zero), "{target}");
+        }
+        let deep = format!("/%{}2e", "25".repeat(70));
+        assert_eq!(get(&deep), Err(Unusable::Unclear));
+        // Behind the question mark is no path.
+        assert!(get("/a?b=/../%2e%2e/%00").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_request_for_a_path_is_refused() {
         assert_eq!(get("*"), Err(Unusable::NoPath));
-        let tunnel = normalise(&Method::CONNECT, &Uri::from_static("localhost:80"));
-        assert_eq!(tunnel, Err(Unusable::Tunnel));
+        for method in ["CONNECT", "connect"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let tunnel = normalise(&method, &Uri::from_static("localhost:80"));
+            assert_eq!(tunnel, Err(Unusable::Tunnel));
+        }
     }
 }

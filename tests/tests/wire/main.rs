@@ -19,6 +19,7 @@ mod refusals;
 mod rest;
 mod scrape;
 mod shop;
+mod smuggling;
 mod stages;
 mod upstreams;
 

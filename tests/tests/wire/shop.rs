@@ -94,7 +94,11 @@ impl Shop {
         Self::open_as(Upstream::url, change).await
     }
 
-    async fn open_as(target: impl FnOnce(&Upstream) -> Url, change: impl FnOnce(&mut Config)) -> Self {
+    /// With both.
+    pub(crate) async fn open_as(
+        target: impl FnOnce(&Upstream) -> Url,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let stage = Stage::set().await;
         let (url, manager) = (target(&stage.upstream), receiver::quick());
         let state = stage.state();

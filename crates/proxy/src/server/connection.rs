@@ -265,6 +265,7 @@ impl Service {
         if let Err(ambiguous) = host {
             return ambiguous.into_response();
         }
+        head::remove_pretended(request.headers_mut());
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Ok(response) = routes.oneshot(request.map(Body::new)).await;
         response

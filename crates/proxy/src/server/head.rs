@@ -1,8 +1,18 @@
-//! The head of a request: how large it is, and which host it is for.
+//! The head of a request: how large it is, which host it is for, and what in it only pretends.
 
 use http::header::{COOKIE, HOST};
-use http::uri::Scheme;
-use http::{HeaderValue, Request, Version};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
+
+/// In the place of which some servers take another method, or another path, which the client has not
+/// paid for.
+const PRETENDED: [HeaderName; 5] = [
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
 
 /// The size of what was read as the request's head; its reader stops only near the limit.
 pub(super) fn bytes<B>(request: &Request<B>) -> usize {
@@ -18,7 +28,7 @@ pub(super) fn bytes<B>(request: &Request<B>) -> usize {
 
 /// A request that two readers may take for requests to two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the request names more than one host")]
+#[error("the request has to name one host, without a user")]
 pub(super) struct Ambiguous;
 
 /// Lets `Host` alone say which host a request is for: HTTP/2 has a place of its own for it, and HTTP/1.1 a
@@ -33,10 +43,14 @@ pub(super) fn settle_host<B>(request: &mut Request<B>) -> Result<(), Ambiguous> 
         return Err(Ambiguous);
     }
     let Some(authority) = request.uri().authority() else {
-        return Ok(());
+        return match host {
+            Some(host) if is_host(host.as_bytes()) => Ok(()),
+            None if request.version() < Version::HTTP_11 => Ok(()),
+            _ => Err(Ambiguous),
+        };
     };
     let asked = authority.as_str();
-    if asked.contains('@') {
+    if !is_host(asked.as_bytes()) {
         return Err(Ambiguous);
     }
     let port = match request.uri().scheme() {
@@ -51,6 +65,32 @@ pub(super) fn settle_host<B>(request: &mut Request<B>) -> Result<(), Ambiguous> 
     let host = HeaderValue::from_str(asked).map_err(|_| Ambiguous)?;
     request.headers_mut().insert(HOST, host);
     Ok(())
+}
+
+/// Whether this is the name or address of a host, perhaps with a port.
+fn is_host(text: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(text) else {
+        return false;
+    };
+    let host = authority.host();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = authority.as_str().strip_prefix(host).unwrap_or(host);
+    (host.starts_with('[') || (!host.is_empty() && host.bytes().all(is_name)))
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_number))
+}
+
+/// Takes headers out that an upstream might take for something that the client must not say.
+///
+/// Names with other signs than hyphens are none that anybody has to send, and CGI, WSGI and their like do
+/// not tell `X_Real_IP` from `X-Real-IP`.
+pub(super) fn remove_pretended(headers: &mut HeaderMap) {
+    let odd = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'-';
+    let pretends = |name: &HeaderName| name.as_str().bytes().any(odd) || PRETENDED.contains(name);
+    let pretended: Vec<_> = headers.keys().filter(|name| pretends(name)).cloned().collect();
+    for name in pretended {
+        headers.remove(name);
+    }
 }
 
 /// Puts cookies together that HTTP/2 has sent one by one (RFC 9113, 8.2.3).
@@ -84,8 +124,10 @@ mod tests {
     #[test]
     fn a_request_is_for_one_host() {
         for (target, hosts, host) in [
-            ("/", &[][..], None),
-            ("/", &["a"], Some("a")),
+            ("/", &["a"][..], Some("a")),
+            ("/", &["A.b_c-d.:8080"], Some("A.b_c-d.:8080")),
+            ("/", &["127.0.0.1:"], Some("127.0.0.1:")),
+            ("/", &["[::1]:80"], Some("[::1]:80")),
             ("https://a/", &[], Some("a")),
             ("https://A:443/", &["a"], Some("A:443")),
             ("http://a:80/", &["A"], Some("a:80")),
@@ -96,10 +138,39 @@ mod tests {
                 assert_eq!(settled(version, target, hosts), Ok(host), "{target} {hosts:?}");
             }
         }
-        for (target, hosts) in [("/", &["a", "a"][..]), ("https://user@a/", &[])] {
+        for (target, hosts) in [
+            ("/", &["a", "a"][..]),
+            ("/", &["a", "b"]),
+            ("/", &[]),
+            ("https://user@a/", &[]),
+            ("http://user@a/", &["a"]),
+        ] {
             let settled = settled(Version::HTTP_11, target, hosts);
             assert_eq!(settled, Err(Ambiguous), "{target} {hosts:?}");
         }
+        for host in [
+            "",
+            "a b",
+            "a,b",
+            "user@a",
+            "a@a",
+            "a:b",
+            "a:+80",
+            "a:80:80",
+            "a:80@b",
+            ":80",
+            "/",
+            "a/b",
+            "http://a",
+            "a%2eb",
+            "a;b",
+            "\u{fc}.example",
+            "[::1",
+            "[::1]x",
+        ] {
+            assert_eq!(settled(Version::HTTP_11, "/", &[host]), Err(Ambiguous), "{host}");
+        }
+        assert_eq!(settled(Version::HTTP_10, "/", &[]), Ok(None));
         for (target, host) in [
             ("https://a/", "b"),
             ("https://a:80/", "a"),
@@ -114,6 +185,28 @@ mod tests {
                 "{target} {host}"
             );
         }
+    }
+
+    #[test]
+    fn headers_of_servers_that_do_not_tell_signs_apart_are_taken_out() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "x_real_ip",
+            "rdn_price",
+            "x.own",
+            "path_info",
+            "x-original-url",
+            "x-http-method-override",
+            "x-own",
+            "sec-ch-ua",
+            "etag2",
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        remove_pretended(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["etag2", "sec-ch-ua", "x-own"]);
     }
 
     #[test]

@@ -45,7 +45,8 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 /// Before a request is routed its target gets one form: encodings that mean nothing are decoded,
 /// slashes at its beginning are one, and dot segments are refused. So what a route is priced for
 /// is what its service sees. Whichever way a request names its host, it has a `Host` that says so, and
-/// one that contradicts itself is refused.
+/// one that contradicts itself is refused. Headers in which a service could read another method or path, or
+/// whose names have other signs than hyphens, are taken out.
 ///
 /// Each request carries [`ConnectInfo`](axum::extract::ConnectInfo) with the address of its client, and
 /// over TLS [`Scheme::HTTPS`](http::uri::Scheme::HTTPS).

@@ -4,6 +4,7 @@
 //! no host, when none names its own. The REST interface is there for every host.
 
 mod host;
+mod one_reading;
 mod route;
 
 pub use host::{Host, NotAHost};
@@ -20,6 +21,7 @@ use crate::upstream::UpstreamError;
 use axum::Router;
 use host::ByHost;
 use microraiden_paywall::{Paywall, rest};
+use one_reading::Patterns;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -177,8 +179,10 @@ impl Site {
             .map(service)
             .collect::<Result<_, _>>()?;
         let router_of = |routes: Vec<usize>| {
+            let patterns = Patterns::new(routes.iter().map(|number| &self.routes[*number]));
             routes.into_iter().fold(self.base(paywall), |router, number| {
-                router.route_service(&self.routes[number].path, services[number].clone())
+                let (route, service) = (&self.routes[number], services[number].clone());
+                router.route_service(&route.path, patterns.only(route, service))
             })
         };
         let others = router_of(tables.remove(&None).unwrap_or_default());

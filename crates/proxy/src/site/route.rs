@@ -47,7 +47,8 @@ pub struct Route {
     /// What each client gets for nothing.
     pub free: Option<FreeQuota>,
     /// What requests are counted under, for `admission` and `free`. Routes of one name share the counts,
-    /// and another site goes on with them.
+    /// and another site goes on with them. They pass for one: a path that a server could read as that of
+    /// another route is refused, but not for another of its name.
     pub name: String,
 }
 

@@ -7,6 +7,7 @@ use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Extensions, HeaderMap, HeaderValue, Version};
+use microraiden_http::is_payment_header;
 use std::net::{IpAddr, SocketAddr};
 
 /// Headers of one connection only (RFC 9110, 7.6.1); never passed on.
@@ -103,11 +104,25 @@ pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
     }
     let payments: Vec<_> = trailers
         .keys()
-        .filter(|name| name.as_str().starts_with("rdn-"))
+        .filter(|name| is_payment_header(name))
         .cloned()
         .collect();
     for name in payments {
         trailers.remove(name);
+    }
+}
+
+/// Whether an answer says in one way only where it ends: whoever reads another one takes what is behind
+/// it for the next answer.
+pub(super) fn has_one_length(answer: &HeaderMap) -> bool {
+    let mut lengths = answer.get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (None, _) => true,
+        (Some(length), None) => {
+            let is_number = length.as_bytes().iter().all(u8::is_ascii_digit);
+            is_number && !answer.contains_key(header::TRANSFER_ENCODING)
+        }
+        (Some(_), Some(_)) => false,
     }
 }
 

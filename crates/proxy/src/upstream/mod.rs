@@ -77,6 +77,9 @@ pub enum NoAnswer {
     /// It answers 101.
     #[error("it asks for another protocol")]
     AsksForProtocol,
+    /// It does not say in one way where its answer ends.
+    #[error("it says in two ways where its answer ends")]
+    TwoLengths,
     /// It takes too long.
     #[error("it did not answer in time")]
     TooSlow,
@@ -210,6 +213,9 @@ impl Inner {
             _ => {}
         }
         let (mut parts, body) = response.into_parts();
+        if !head::has_one_length(&parts.headers) {
+            return Err(NoAnswer::TwoLengths);
+        }
         // Each connection has a version of its own.
         parts.version = Version::HTTP_11;
         remove_hop_by_hop(&mut parts.headers);

@@ -27,6 +27,7 @@ async fn a_request_looks_as_over_http1() {
     for (path, status) in [
         ("/nothing", StatusCode::NOT_FOUND),
         ("/a/%2e%2e/about", StatusCode::BAD_REQUEST),
+        ("/a/%252e%252e%252fabout", StatusCode::BAD_REQUEST),
     ] {
         let answer = soon(client.send_request(get(path))).await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
