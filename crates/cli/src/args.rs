@@ -452,6 +452,7 @@ Examples:
   microraiden bench                                     a receiver of its own on this machine
   microraiden bench --senders 100 --in-flight 1 --json | jq .paid_per_second
   microraiden bench --state-dir /var/lib/microraiden    with its state on that disk
+  microraiden bench --reverse-proxy                     with the content on a server behind it
   microraiden bench http://127.0.0.1:5000/fortune --private-key sender.key \\
       --deployment-file deployment.json --max-total '2 TKN'
 
@@ -481,6 +482,9 @@ pub(crate) struct BenchArgs {
     /// The folder for the state file, which is removed at the end; that of temporary files by default
     #[arg(long, value_name = "FOLDER", conflicts_with = "url")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Have the content on a server behind the receiver, which is the reverse proxy of the command `proxy`
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) reverse_proxy: bool,
     /// Print one JSON object, also on a terminal
     #[arg(long)]
     pub(crate) json: bool,

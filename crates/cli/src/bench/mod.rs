@@ -1,12 +1,14 @@
 //! `microraiden bench`: how many paid requests are served, and how long they take.
 //!
-//! In reading order: [`own`] (with a receiver in this process) and [`remote`] (against a running
-//! one) prepare; [`measure`] has the order of the measurements; [`load`] makes the requests that
-//! [`stock`] has signed, over the connections of [`client`]; [`figures`] and [`report`] tell.
+//! In reading order: [`own`] (with a [`receiver`] in this process, which may be the reverse proxy) and
+//! [`remote`] (against a running one) prepare; [`measure`] has the order of the measurements; [`load`]
+//! makes the requests that [`stock`] has signed, over the connections of [`client`]; [`figures`] and
+//! [`report`] tell.
 //!
 //! Invariants: every answer is checked; what the receiver has stored is compared with what it
 //! served, to the unit; nothing is signed above what was allowed.
 
+mod apart;
 mod client;
 mod figures;
 mod load;

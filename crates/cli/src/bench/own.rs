@@ -1,9 +1,9 @@
-//! The bench without a URL: a chain, senders and a receiver, all in this process.
+//! The bench without a URL: a chain, senders, a receiver and perhaps a server behind it, all in this process.
 
 use super::machine::Cores;
 use super::measure::{Measuring, Plan};
 use super::progress::Progress;
-use super::receiver::{self, PRICE, Running};
+use super::receiver::{self, PRICE};
 use super::report::{Report, Setting};
 use super::stock::{self, Goods, Payer};
 use crate::Failure;
@@ -17,7 +17,6 @@ use microraiden_protocol::{Address, Balance, Deposit, SecretKey};
 use microraiden_sender::Client;
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 use url::Url;
 
@@ -54,9 +53,18 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     // What is there at the start is read before the receiver listens; none is mined afterwards.
     chain.mine(2);
     progress.say("starting the receiver");
-    let running = start(&state, url, &contract, receiver, cores).await?;
-
-    let at = |path: &str| format!("http://{}{path}", running.address).parse::<Url>();
+    let receiver = Receiver {
+        rpc: vec![url],
+        contract: contract.address(),
+        key: receiver,
+        state_file: state.path().join("receiver.db"),
+    };
+    let running = match args.reverse_proxy {
+        true => receiver::start_proxy(receiver, cores).await?,
+        false => receiver::start(receiver, cores).await?,
+    };
+    let server = running.shown.address;
+    let at = |path: &str| format!("http://{server}{path}").parse::<Url>();
     let goods = Goods {
         url: at(receiver::PAID)?,
         price: PRICE.into(),
@@ -65,14 +73,15 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     };
     let unpaid = stock::request(&at(receiver::UNPAID)?, &HeaderMap::new());
     let mut setting = Setting::here(cores, Some(state.path()), args.seconds);
+    setting.reverse_proxy = args.reverse_proxy;
     setting.senders = payers.len();
     setting.in_flight = usize::try_from(args.in_flight)?;
     setting.repetitions = args.repetitions;
     setting.price = format!("{PRICE} base unit");
     let plan = Plan {
         goods,
-        server: running.address,
-        unpaid: Some((running.address, unpaid)),
+        server,
+        unpaid: Some((server, unpaid)),
         checks_signatures: true,
         in_flight: setting.in_flight,
         warm_up: args.seconds.min(WARM_UP),
@@ -83,7 +92,7 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     };
     let mut measuring = Measuring::new(plan, payers);
     measuring.run(progress).await?;
-    let differences = compare(&running.manager, &measuring.payers);
+    let differences = compare(&running.shown.manager, &measuring.payers);
     running.stop().await?;
     chain.stop().await;
     if setting.file_system.as_deref() == Some("tmpfs") {
@@ -133,22 +142,6 @@ fn sender(number: u32) -> Result<SecretKey, Failure> {
     let mut bytes = [0x42; 32];
     bytes[28..].copy_from_slice(&number.to_be_bytes());
     Ok(SecretKey::from_bytes(&bytes)?)
-}
-
-async fn start(
-    state: &TempDir,
-    rpc: Url,
-    contract: &Contract,
-    key: SecretKey,
-    cores: Cores,
-) -> Result<Running, Failure> {
-    let receiver = Receiver {
-        rpc: vec![rpc],
-        contract: contract.address(),
-        key,
-        state_file: state.path().join("receiver.db"),
-    };
-    Running::start(receiver, cores.server).await
 }
 
 /// Where the receiver has another balance than what was served on the channel cost.

@@ -1,103 +1,58 @@
-//! A receiver in this process, on a thread and a core of its own.
+//! A receiver in this process, with the content in its own hands or on a server behind it.
 
-use super::machine;
+use super::apart::Apart;
+use super::machine::Cores;
 use crate::{Failure, listen};
 use axum::Router;
 use axum::routing::get;
-use microraiden_manager::{ChannelManager, Config, Receiver};
+use microraiden_manager::{ChannelManager, Receiver};
 use microraiden_paywall::Paywall;
 use microraiden_protocol::Price;
-use microraiden_proxy::Server;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::thread::{self, JoinHandle};
+use microraiden_proxy::{Config, Limits, Proxy, Route, Server, Site};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::sync::oneshot;
+use url::Url;
 
 /// Where the content costs something, and where it is free.
 pub(super) const PAID: &str = "/paid";
 pub(super) const UNPAID: &str = "/unpaid";
 /// What a request costs, in base units.
 pub(super) const PRICE: u64 = 1;
+/// Of this machine, at a port that is free.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// The content of both.
+/// What is sold, and the same for nothing.
 async fn content() -> &'static str {
     "Small debts, settled often, make long friendships.\n"
 }
 
-/// A running receiver; it stops when it is dropped.
-pub(super) struct Running {
+/// Where a receiver listens, and what knows what it was paid.
+pub(super) struct Till {
     pub(super) address: SocketAddr,
     pub(super) manager: ChannelManager,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
 }
 
-impl Running {
-    /// Starts everything that a receiver has, as `proxy` does, on the core.
-    ///
-    /// # Errors
-    /// When a part does not start.
-    pub(super) async fn start(receiver: Receiver, core: Option<usize>) -> Result<Self, Failure> {
-        let (started, starting) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name("receiver".to_owned())
-            .spawn(move || {
-                let serve = || -> Result<(), Failure> {
-                    // Before anything else: threads that are started here stay on this core.
-                    machine::pin(core)?;
-                    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-                    runtime.block_on(serve(receiver, started, stopped))
-                };
-                if let Err(error) = serve() {
-                    tracing::error!(%error, "the receiver has stopped");
-                }
-            })?;
-        let (address, manager) = starting.await.map_err(|_| "the receiver did not start")??;
-        Ok(Self {
-            address,
-            manager,
-            stop,
-            thread,
-        })
-    }
-
-    /// Ends it in order.
-    pub(super) async fn stop(self) -> Result<(), Failure> {
-        drop(self.manager);
-        // It may have stopped by itself.
-        let _ = self.stop.send(());
-        let ended = tokio::task::spawn_blocking(|| self.thread.join()).await?;
-        ended.map_err(|_| "the receiver has panicked".into())
-    }
-}
-
-type Started = oneshot::Sender<Result<(SocketAddr, ChannelManager), Failure>>;
-
-/// Serves until it is told to stop.
-async fn serve(receiver: Receiver, started: Started, stopped: oneshot::Receiver<()>) -> Result<(), Failure> {
-    let start = async {
-        let manager = ChannelManager::open(receiver, Config::default()).await?;
-        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-        let server = Server::start(listener, router(&manager));
+/// Starts everything that a receiver has, on its core; it sells what it has itself.
+///
+/// # Errors
+/// When a part does not start.
+pub(super) async fn start(receiver: Receiver, cores: Cores) -> Result<Apart<Till>, Failure> {
+    let serve = async move |started: oneshot::Sender<Till>, stopped: oneshot::Receiver<()>| {
+        let manager = ChannelManager::open(receiver, microraiden_manager::Config::default()).await?;
+        let server = Server::start(listen(ANYWHERE).await?, router(&manager));
         let address = server.address().ok_or("the receiver has no address")?;
-        Ok::<_, Failure>((server, address, manager))
+        let till = Till {
+            address,
+            manager: manager.clone(),
+        };
+        let _ = started.send(till);
+        let _ = stopped.await;
+        server.stop();
+        server.join().await;
+        manager.stop().await;
+        Ok(())
     };
-    let (server, manager) = match start.await {
-        Ok((server, address, manager)) => {
-            let _ = started.send(Ok((address, manager.clone())));
-            (server, manager)
-        }
-        Err(error) => {
-            let _ = started.send(Err(error));
-            return Ok(());
-        }
-    };
-    // Dropped or sent, it means the same.
-    let _ = stopped.await;
-    server.stop();
-    server.join().await;
-    manager.stop().await;
-    Ok(())
+    Apart::start("receiver", cores.server, serve).await
 }
 
 /// The same content twice: the difference is what a payment costs.
@@ -106,4 +61,63 @@ fn router(manager: &ChannelManager) -> Router {
     Router::new()
         .route(PAID, get(content).layer(paywall.price(Price::from(PRICE))))
         .route(UNPAID, get(content))
+}
+
+/// Starts a reverse proxy on the receiver's core, as the command `proxy` does without further settings,
+/// and the server behind it where the load is: both are elsewhere in earnest.
+///
+/// # Errors
+/// When a part does not start.
+pub(super) async fn start_proxy(receiver: Receiver, cores: Cores) -> Result<Apart<Till>, Failure> {
+    let upstream = start_upstream(cores.generator).await?;
+    let site = Site {
+        routes: vec![
+            Route::new(PAID, PRICE, upstream.shown.clone()),
+            Route::new(UNPAID, 0, upstream.shown.clone()),
+        ],
+        ..Site::default()
+    };
+    let config = Config {
+        receiver,
+        manager: microraiden_manager::Config::default(),
+        limits: Limits::default(),
+        certificates: None,
+        site,
+    };
+    let serve = async move |started: oneshot::Sender<Till>, stopped: oneshot::Receiver<()>| {
+        let listener = listen(ANYWHERE).await?;
+        let address = listener.local_addr()?;
+        let open = async move |receiver, config| {
+            let manager = ChannelManager::open(receiver, config).await?;
+            let till = Till {
+                address,
+                manager: manager.clone(),
+            };
+            // Who connects before the rest has started waits until it has.
+            let _ = started.send(till);
+            Ok(manager)
+        };
+        let stop = async { drop(stopped.await) };
+        Proxy::new(config, listener).run_opened(open, stop).await?;
+        upstream.stop().await
+    };
+    Apart::start("receiver", cores.server, serve).await
+}
+
+/// Starts a server that has the content at every path, on the core; gives its address.
+///
+/// # Errors
+/// When it does not start.
+async fn start_upstream(core: Option<usize>) -> Result<Apart<Url>, Failure> {
+    let serve = async |started: oneshot::Sender<Url>, stopped: oneshot::Receiver<()>| {
+        let listener = listen(ANYWHERE).await?;
+        let url = format!("http://{}", listener.local_addr()?).parse()?;
+        let server = Server::start(listener, Router::new().fallback(get(content)));
+        let _ = started.send(url);
+        let _ = stopped.await;
+        server.stop();
+        server.join().await;
+        Ok(())
+    };
+    Apart::start("upstream", core, serve).await
 }

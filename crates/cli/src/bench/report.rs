@@ -23,6 +23,8 @@ pub(super) struct Report {
 pub(super) struct Setting {
     /// The URL that was paid for; none for a receiver in this process.
     pub(super) url: Option<String>,
+    /// Whether a receiver in this process has the content from a server behind it.
+    pub(super) reverse_proxy: bool,
     pub(super) processor: Option<String>,
     pub(super) cores: Cores,
     /// Whether receiver and load had a core each.
@@ -43,6 +45,7 @@ impl Setting {
     pub(super) fn here(cores: Cores, state_dir: Option<&Path>, length: Duration) -> Self {
         Self {
             url: None,
+            reverse_proxy: false,
             processor: machine::processor(),
             cores,
             pinned: cores.are_pinned(),
@@ -230,6 +233,7 @@ impl Report {
     fn about(&self) -> String {
         let Setting {
             url,
+            reverse_proxy,
             processor,
             cores,
             pinned,
@@ -238,15 +242,19 @@ impl Report {
             price,
             ..
         } = &self.setting;
-        let what = match url {
-            None => "A receiver in this process".to_owned(),
-            Some(url) => format!("The receiver of {url}"),
+        let what = match (url, reverse_proxy) {
+            (Some(url), _) => format!("The receiver of {url}"),
+            (None, true) => "A reverse proxy in this process".to_owned(),
+            (None, false) => "A receiver in this process".to_owned(),
         };
         let processor = processor.as_deref().unwrap_or("unknown processor");
-        let place = match (url, pinned) {
-            (Some(_), _) => "the load is not pinned to a core",
-            (None, true) => "receiver and load have a core each",
-            (None, false) => "UNPINNED: receiver and load share what there is, so the figures are too low",
+        let place = match (url, pinned, reverse_proxy) {
+            (Some(_), ..) => "the load is not pinned to a core",
+            (None, true, true) => {
+                "the proxy has a core, the load and the server behind the proxy have another"
+            }
+            (None, true, false) => "receiver and load have a core each",
+            (None, false, _) => "UNPINNED: receiver and load share what there is, so the figures are too low",
         };
         let mut text = format!(
             "{what}; {senders} channels with {in_flight} requests in flight each, {price} a request.\n\

@@ -35,8 +35,8 @@ fn check_spread(report: &Value, pointer: &str) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_short_bench_measures_everything_and_adds_up() {
+/// Measures shortly on this machine, and checks that everything was measured and adds up.
+async fn measure(options: &[&str]) -> Value {
     let place = Place::new(Config::default()).await;
     let folder = place.folder.path().to_str().unwrap();
     let window = [
@@ -49,7 +49,7 @@ async fn a_short_bench_measures_everything_and_adds_up() {
         "--in-flight",
         "2",
     ];
-    let arguments = [&["bench", "--json", "--state-dir", folder], &window[..]].concat();
+    let arguments = [&["bench", "--json", "--state-dir", folder], &window[..], options].concat();
     let output = place.run(&arguments).await;
     let report = succeeded(&output);
     for figure in [
@@ -99,6 +99,19 @@ async fn a_short_bench_measures_everything_and_adds_up() {
             .all(|name| name.to_str().unwrap().ends_with(".key")),
         "it leaves nothing behind"
     );
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_bench_measures_everything_and_adds_up() {
+    let report = measure(&[]).await;
+    assert_eq!(report["setting"]["reverse_proxy"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_one_of_the_reverse_proxy() {
+    let report = measure(&["--reverse-proxy"]).await;
+    assert_eq!(report["setting"]["reverse_proxy"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,6 +132,7 @@ async fn options_that_mean_nothing_are_refused() {
             "--deployment-file",
         ),
         (&[url, "--state-dir", "."], "cannot be used with"),
+        (&[url, "--reverse-proxy"], "cannot be used with"),
     ] {
         let output = place.run(&[&["bench"], arguments].concat()).await;
         failed(&output, 2, words);
