@@ -263,9 +263,10 @@ impl Run {
     }
 }
 
-/// Keeps the thread from sleeping until the window has ended.
+/// Keeps the thread from sleeping until the window has ended; only what else is on its core goes first.
 async fn keep_awake(run: Rc<Run>) {
     while Instant::now() < run.end.get() {
+        std::thread::yield_now();
         tokio::task::yield_now().await;
     }
 }
