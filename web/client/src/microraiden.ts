@@ -1,0 +1,579 @@
+import {
+  createClient,
+  custom,
+  encodePacked,
+  isAddressEqual,
+  isHex,
+  stringToHex,
+  type Abi,
+  type Address,
+  type Client,
+  type Hex,
+  type TransactionReceipt,
+} from "viem";
+import {
+  call,
+  estimateContractGas,
+  getBlockNumber,
+  getContractEvents,
+  readContract,
+  waitForTransactionReceipt,
+  writeContract,
+} from "viem/actions";
+import { decodeFunctionResult, encodeFunctionData } from "viem/utils";
+import { contractAbi, tokenAbi } from "./abi.js";
+import { formatAmount, parseAmount } from "./amounts.js";
+import { balanceProof, closingMessage, signer, typedSignatureHash } from "./balance-proof.js";
+import type { MicroChannel, MicroChannelInfo, MicroProof, MicroTokenInfo } from "./channel.js";
+import { InsufficientFundsError, MicroRaidenError, isDenied, isUnsupported, wrapped } from "./errors.js";
+import * as stored from "./storage.js";
+import type { TextStorage } from "./storage.js";
+import { providerOf, type Eip1193Provider, type ProviderSource } from "./wallets.js";
+
+/** What a transaction needs to be sent: a function of the contract or the token. */
+interface Transaction {
+  at: { address: Address; abi: Abi };
+  functionName: string;
+  args: readonly unknown[];
+  value?: bigint;
+}
+
+/** What a class of its own may need to be told. */
+export interface Options {
+  /** Where channels are kept; the page's `localStorage` without it. */
+  storage?: TextStorage;
+  /** How often the node is asked for what is waited for, in milliseconds. */
+  pollingInterval?: number;
+}
+
+/** How much more gas a transaction may use than was estimated, in percent: what it meets may have changed until it is mined. */
+const GAS_MARGIN = 25n;
+/** The smallest range of blocks that a search for events is split into. */
+const MIN_RANGE = 1_000n;
+/** What minting test tokens costs, in wei: 0.1 ether. */
+const MINT_PRICE = 100_000_000_000_000_000n;
+
+/**
+ * A sender's channel to one receiver: it is opened, paid with by signing, topped up, closed and settled.
+ *
+ * Order of calls: {@link getChallengePeriod} shows that the contract is there; {@link getTokenInfo} gives the decimals; then
+ * {@link loadStoredChannel}, or {@link loadChannelFromBlockchain}, or {@link openChannel}; then the rest. One channel is
+ * current at a time. Amounts are base units as `bigint`.
+ *
+ * What was signed is in storage before it is returned. All methods reject with {@link MicroRaidenError}.
+ */
+export class MicroRaiden {
+  readonly provider: Eip1193Provider;
+  /** Chain access by viem, through the provider. */
+  readonly client: Client;
+  readonly contract: { address: Address; abi: Abi };
+  readonly token: { address: Address; abi: Abi };
+  /** The block from which events are searched: that of the contract's deployment, or 0. */
+  readonly startBlock: number;
+  /** The current channel. */
+  channel: MicroChannel | undefined;
+  /** The token's decimals, once {@link getTokenInfo} was called. */
+  decimals = 0;
+  /** The challenge period in blocks, once {@link getChallengePeriod} was called. */
+  challenge = 0;
+  /** The network, once {@link getChallengePeriod} was called. */
+  chainId: number | undefined;
+  readonly #storage: TextStorage;
+
+  /**
+   * @param web3 a wallet's provider (EIP-1193), an object that has it as `currentProvider`, or a node's URL
+   * @throws MicroRaidenError `invalid-provider`
+   */
+  constructor(
+    web3: ProviderSource,
+    contractAddr: Address,
+    contractABI: Abi = contractAbi,
+    tokenAddr: Address,
+    tokenABI: Abi = tokenAbi,
+    startBlock = 0,
+    { storage, pollingInterval = 1_000 }: Options = {},
+  ) {
+    this.provider = providerOf(web3);
+    const transport = custom(this.provider as never, { retryCount: 0 });
+    // No contract may send the page to another host (`ccipRead`).
+    this.client = createClient({ transport, pollingInterval, cacheTime: 0, ccipRead: false });
+    this.contract = { address: contractAddr, abi: contractABI };
+    this.token = { address: tokenAddr, abi: tokenABI };
+    this.startBlock = startBlock;
+    this.#storage = storage ?? globalThis.localStorage;
+  }
+
+  /** Reads tokens as base units; nothing is 0. Exact: see {@link parseAmount}. */
+  num2tkn(value?: string | number): bigint {
+    return value === undefined ? 0n : parseAmount(String(value), this.decimals);
+  }
+
+  /** Writes base units as tokens, exactly. */
+  tkn2num(amount: bigint): string {
+    return formatAmount(amount, this.decimals);
+  }
+
+  // ------------------------------------------------------------------------------------------- Network, accounts, token
+
+  /**
+   * The challenge period in blocks. It shows that the contract is on the wallet's network.
+   *
+   * @throws MicroRaidenError `invalid-contract`
+   */
+  async getChallengePeriod(): Promise<number> {
+    const chainId = Number(await this.#ask("eth_chainId", []));
+    const challenge = await this.#read<number>("challenge_period", []).catch((cause: unknown) => {
+      throw new MicroRaidenError("invalid-contract", "Invalid challenge: no channel contract on this network", { cause });
+    });
+    if (!(challenge > 0)) throw new MicroRaidenError("invalid-contract", "Invalid challenge");
+    this.chainId = chainId;
+    this.challenge = challenge;
+    return challenge;
+  }
+
+  /** The accounts that the wallet shows to this page; none until it is connected ({@link requestAccounts}). */
+  async getAccounts(): Promise<Address[]> {
+    return (await this.#ask("eth_accounts", [])) as Address[];
+  }
+
+  /** Asks the wallet's user to connect accounts. A provider without such a question gives those that it has. */
+  async requestAccounts(): Promise<Address[]> {
+    try {
+      return (await this.#ask("eth_requestAccounts", [])) as Address[];
+    } catch (error) {
+      if (isUnsupported(error)) return this.getAccounts();
+      throw error;
+    }
+  }
+
+  /** The token, and what an account owns of it. */
+  async getTokenInfo(account?: Address): Promise<MicroTokenInfo> {
+    const read = <T>(functionName: string, args: readonly unknown[]) => this.#read<T>(functionName, args, this.token);
+    const [name, symbol, decimals, balance] = await Promise.all([
+      read<string>("name", []).catch(() => ""),
+      read<string>("symbol", []).catch(() => ""),
+      read<number>("decimals", []),
+      account ? read<bigint>("balanceOf", [account]) : 0n,
+    ]);
+    this.decimals = decimals;
+    return { name, symbol, decimals, balance };
+  }
+
+  /**
+   * Mints 50 test tokens for 0.1 ether, and waits until a block lies above.
+   *
+   * @throws MicroRaidenError `transaction-failed`, also for tokens that are not for testing
+   */
+  async buyToken(account: Address): Promise<TransactionReceipt> {
+    const mint = { at: this.token, functionName: "mint", args: [], value: MINT_PRICE };
+    return this.#waitTx(await this.#send(account, mint), 1);
+  }
+
+  // -------------------------------------------------------------------------------------------- Which channel is current
+
+  /** Makes the channel that is in storage the current one; `false`, and none is current, when there is none. */
+  loadStoredChannel(account: Address, receiver: Address): boolean {
+    this.channel = stored.load(this.#storage, account, receiver, this.#home());
+    return this.channel !== undefined;
+  }
+
+  /** Removes the current channel from storage. Its balance can be learnt again only from the receiver. */
+  forgetStoredChannel(): void {
+    if (this.channel) stored.forget(this.#storage, this.channel, this.#home());
+    this.channel = undefined;
+  }
+
+  /** Makes a channel the current one, and keeps it. */
+  setChannel(channel: MicroChannel): void {
+    stored.save(this.#storage, channel, this.#home());
+    this.channel = channel;
+  }
+
+  /** Whether a channel, by default the current one, has all its parts. */
+  isChannelValid(channel: MicroChannel | undefined = this.channel): channel is MicroChannel {
+    return Boolean(channel?.receiver && channel.block && channel.proof && channel.account);
+  }
+
+  /**
+   * Makes a channel that the chain knows the current one, at balance 0: sign that, and the receiver says what it is. Open
+   * channels come first; those whose challenge period runs are left out.
+   *
+   * @throws MicroRaidenError `channel-not-found`
+   */
+  async loadChannelFromBlockchain(account: Address, receiver: Address): Promise<void> {
+    const parties = { _sender_address: account, _receiver_address: receiver };
+    const created = await this.#events("ChannelCreated", parties);
+    if (created.length === 0) {
+      throw new MicroRaidenError("channel-not-found", "No channel found for this account");
+    }
+    const current = await this.#blockNumber();
+    let closed: number | undefined;
+    for (const block of created.map(({ blockNumber }) => Number(blockNumber))) {
+      const info = await this.#infoOnChain({ account, receiver, block });
+      if (info?.state === "opened") return this.setChannel({ account, receiver, block, proof: { balance: 0n } });
+      if (info?.state === "closed" && current >= info.block + this.challenge) closed ??= block;
+    }
+    if (closed === undefined) {
+      throw new MicroRaidenError("channel-not-found", `No open and valid channels found from ${created.length}`);
+    }
+    this.setChannel({ account, receiver, block: closed, proof: { balance: 0n } });
+  }
+
+  /**
+   * A channel, by default the current one, as the chain has it.
+   *
+   * @throws MicroRaidenError `no-channel`, or `channel-not-found` when the chain has no such channel
+   */
+  async getChannelInfo(channel: MicroChannel | undefined = this.channel): Promise<MicroChannelInfo> {
+    if (!this.isChannelValid(channel)) throw new MicroRaidenError("no-channel", "No valid channelInfo");
+    const info = await this.#infoOnChain(channel);
+    if (info) {
+      if (info.deposit > 0n) return info;
+      throw new MicroRaidenError("channel-not-found", `Invalid channel deposit: ${info.deposit}`);
+    }
+    const settled = await this.#events(
+      "ChannelSettled",
+      { _sender_address: channel.account, _receiver_address: channel.receiver, _open_block_number: channel.block },
+      channel.block,
+    );
+    const last = settled.at(-1);
+    if (!last) throw new MicroRaidenError("channel-not-found", "Invalid channel deposit: the contract knows no such channel");
+    return { state: "settled", block: Number(last.blockNumber), deposit: 0n, withdrawn: 0n };
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- On chain
+
+  /**
+   * Deposits `deposit` base units in a new channel and makes it the current one, once a block lies above. In one transaction
+   * where the token can (ERC223), otherwise in two.
+   *
+   * @throws MicroRaidenError `not-enough-tokens` before anything is sent
+   */
+  async openChannel(account: Address, receiver: Address, deposit: bigint): Promise<void> {
+    await this.#checkTokens(account, deposit);
+    const data = encodePacked(["address", "address"], [account, receiver]);
+    const create = { at: this.contract, functionName: "createChannel", args: [receiver, deposit] };
+    const receipt = await this.#deposit(account, deposit, data, create);
+    const channel = { account, receiver, block: Number(receipt.blockNumber), proof: { balance: 0n } };
+    const info = await this.#infoOnChain(channel);
+    if (!info || info.deposit <= 0n) throw new MicroRaidenError("channel-not-found", "No deposit found!");
+    this.setChannel(channel);
+  }
+
+  /** Adds `deposit` base units to the current channel and waits until a block lies above; gives the transaction's hash. */
+  async topUpChannel(deposit: bigint): Promise<Hex> {
+    const { account, receiver, block } = this.#current();
+    const { state } = await this.getChannelInfo();
+    if (state !== "opened") throw new MicroRaidenError("wrong-state", `Tried topping up ${state} channel`);
+    await this.#checkTokens(account, deposit);
+    const data = encodePacked(["address", "address", "uint32"], [account, receiver, block]);
+    const topUp = { at: this.contract, functionName: "topUp", args: [receiver, block, deposit] };
+    return (await this.#deposit(account, deposit, data, topUp)).transactionHash;
+  }
+
+  /**
+   * Closes the current channel at `proof.balance`: for good with the receiver's closing signature, or with one that is in the
+   * channel already; otherwise on the sender's word, and the challenge period begins. Gives the transaction's hash once it
+   * is mined.
+   */
+  async closeChannel(closingSig?: Hex): Promise<Hex> {
+    const { state, withdrawn } = await this.getChannelInfo();
+    if (state !== "opened") throw new MicroRaidenError("wrong-state", "Tried closing already closed channel");
+    const channel = this.#current();
+    const signature = channel.closing_sig ?? closingSig;
+    if (!signature) {
+      // Below what was withdrawn the contract pays no less, and the close would look like a lie.
+      const { balance } = channel.proof;
+      return this.#close("uncooperativeClose", [channel.receiver, channel.block, balance > withdrawn ? balance : withdrawn]);
+    }
+    const message = closingMessage(channel.account, this.#place(channel.proof.balance));
+    const by = await signer(message, signature);
+    if (!by || !isAddressEqual(by, channel.receiver)) {
+      throw new MicroRaidenError("invalid-signature", "Invalid closing signature: it is not the receiver's for this balance");
+    }
+    this.setChannel({ ...channel, closing_sig: signature });
+    const { balance, sig } = channel.proof.sig ? channel.proof : await this.signNewProof();
+    return this.#close("cooperativeClose", [channel.receiver, channel.block, balance, sig, signature]);
+  }
+
+  /** Settles the current channel once its challenge period is over; gives the transaction's hash once it is mined. */
+  async settleChannel(): Promise<Hex> {
+    const { state, block } = await this.getChannelInfo();
+    if (state !== "closed") {
+      throw new MicroRaidenError("wrong-state", `Tried settling opened or settled channel: ${state}`);
+    }
+    if (this.challenge === 0) await this.getChallengePeriod();
+    const current = await this.#blockNumber();
+    const over = block + this.challenge;
+    if (current < over) {
+      throw new MicroRaidenError(
+        "inside-challenge-period",
+        `Tried settling inside challenge period: ${current} < ${over}`,
+      );
+    }
+    const channel = this.#current();
+    return this.#close("settle", [channel.receiver, channel.block]);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ Signing
+
+  /** Signs text, or bytes as hex, with the current account: by `personal_sign`, or by `eth_sign` where there is none. */
+  async signMessage(msg: string): Promise<Hex> {
+    const { account } = this.#current();
+    const hex = isHex(msg) ? msg : stringToHex(msg);
+    try {
+      return (await this.#ask("personal_sign", [hex, account])) as Hex;
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+      return (await this.#ask("eth_sign", [account, hex])) as Hex;
+    }
+  }
+
+  /**
+   * Signs a balance of the current channel, by default its own, and keeps it as `next_proof` (and as `proof` when that has
+   * the same balance). What is signed already is given again.
+   *
+   * @throws MicroRaidenError `user-denied`; `invalid-signature` when the wallet signed with another key, or something else
+   */
+  async signNewProof(proof?: MicroProof): Promise<MicroProof & { sig: Hex }> {
+    const channel = this.#current();
+    const { balance, sig } = proof ?? channel.proof;
+    const known = sig ?? this.#signatureFor(balance);
+    if (known) return { balance, sig: known };
+    const message = balanceProof(channel.receiver, this.#place(balance));
+    const signature = await this.#signTyped(channel.account, message);
+    const by = await signer(message, signature);
+    if (!by || !isAddressEqual(by, channel.account)) {
+      throw new MicroRaidenError(
+        "invalid-signature",
+        `Invalid recovered signature: ${by ?? "none"} instead of ${channel.account}. Does the wallet support eth_signTypedData version 1?`,
+      );
+    }
+    const signed = { balance, sig: signature };
+    // What was current when the wallet was asked may not be any more: then another tab has signed.
+    const now = this.channel === channel ? channel : this.#current();
+    const isSame = now.block === channel.block && isAddressEqual(now.account, channel.account);
+    if (!isSame) throw new MicroRaidenError("no-channel", "The channel was changed while the wallet was asked to sign");
+    this.setChannel({ ...now, next_proof: signed, ...(now.proof.balance === balance && { proof: signed }) });
+    return signed;
+  }
+
+  /**
+   * Signs what is owed after paying `amount` more.
+   *
+   * @throws InsufficientFundsError when the deposit does not cover it; MicroRaidenError `wrong-state` when the channel is not open
+   */
+  async incrementBalanceAndSign(amount: bigint): Promise<MicroProof & { sig: Hex }> {
+    const { state, deposit } = await this.getChannelInfo();
+    if (state !== "opened") throw new MicroRaidenError("wrong-state", "Tried signing on closed channel");
+    const balance = this.#current().proof.balance + amount;
+    if (balance > deposit) throw new InsufficientFundsError(deposit, balance);
+    return this.signNewProof({ balance });
+  }
+
+  /**
+   * The receiver has taken `proof`, the last that was signed: it becomes the channel's.
+   *
+   * @throws MicroRaidenError `invalid-proof` when another one was signed last
+   */
+  confirmPayment(proof: MicroProof): void {
+    const channel = this.#current();
+    if (!proof.sig || channel.next_proof?.sig !== proof.sig) {
+      throw new MicroRaidenError("invalid-proof", "Invalid provided or stored next signature");
+    }
+    const { next_proof, ...kept } = channel;
+    this.setChannel({ ...kept, proof: next_proof });
+  }
+
+  /** Sets a balance that nobody has proved; its signature is dropped. */
+  setBalance(value: bigint): void {
+    const { next_proof: _, ...kept } = this.#current();
+    this.setChannel({ ...kept, proof: { balance: value } });
+  }
+
+  /** Whether the current account has signed a proof, as the receiver says; then it becomes the channel's. */
+  async verifyProof(proof: MicroProof): Promise<boolean> {
+    const channel = this.#current();
+    const by = proof.sig && (await signer(balanceProof(channel.receiver, this.#place(proof.balance)), proof.sig));
+    if (!by || !isAddressEqual(by, channel.account)) return false;
+    const { next_proof: _, ...kept } = channel;
+    this.setChannel({ ...kept, proof });
+    return true;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- Parts
+
+  #home() {
+    return { contract: this.contract.address, chainId: this.chainId };
+  }
+
+  #current(): MicroChannel {
+    const { channel } = this;
+    if (!this.isChannelValid(channel)) throw new MicroRaidenError("no-channel", "No valid channelInfo");
+    return channel;
+  }
+
+  /** Where a message of the current channel belongs. */
+  #place(balance: bigint) {
+    return { block: this.#current().block, balance, contract: this.contract.address };
+  }
+
+  /** The signature for a balance that was signed before. */
+  #signatureFor(balance: bigint): Hex | undefined {
+    const { proof, next_proof } = this.#current();
+    return [proof, next_proof].find((known) => known?.balance === balance && known.sig)?.sig;
+  }
+
+  /** Asks the provider. */
+  async #ask(method: string, params: unknown[]): Promise<unknown> {
+    return this.provider.request({ method, params }).catch((error: unknown) => {
+      throw wrapped(error, method);
+    });
+  }
+
+  /** The typed entries signed by the wallet; by the hash alone where the wallet does not know them. */
+  async #signTyped(account: Address, entries: ReturnType<typeof balanceProof>): Promise<Hex> {
+    try {
+      return (await this.#ask("eth_signTypedData", [entries, account])) as Hex;
+    } catch (error) {
+      // A wallet that puts a prefix before the hash signs something else; the caller's check finds that.
+      if (isDenied(error) || !isUnsupported(error)) throw error;
+      return this.signMessage(typedSignatureHash(entries));
+    }
+  }
+
+  async #read<T>(functionName: string, args: readonly unknown[], { address, abi } = this.contract): Promise<T> {
+    try {
+      return (await readContract(this.client, { address, abi, functionName, args })) as T;
+    } catch (error) {
+      throw wrapped(error, functionName);
+    }
+  }
+
+  async #blockNumber(): Promise<number> {
+    return Number(
+      await getBlockNumber(this.client, { cacheTime: 0 }).catch((error: unknown) => {
+        throw wrapped(error, "eth_blockNumber");
+      }),
+    );
+  }
+
+  /** A channel as the contract has it; `undefined` when it has none, so also once it is settled. */
+  async #infoOnChain({ account, receiver, block }: Omit<MicroChannel, "proof">): Promise<MicroChannelInfo | undefined> {
+    if (this.challenge === 0) await this.getChallengePeriod();
+    type Info = readonly [Hex, bigint, number, bigint, bigint];
+    let info: Info;
+    try {
+      info = await this.#read<Info>("getChannelInfo", [account, receiver, block]);
+    } catch (error) {
+      if (isRevert(error)) return undefined;
+      throw error;
+    }
+    const [, deposit, settleBlock, , withdrawn] = info;
+    return settleBlock === 0
+      ? { state: "opened", block, deposit, withdrawn }
+      : { state: "closed", block: settleBlock - this.challenge, deposit, withdrawn };
+  }
+
+  /** Events of the contract in their order. A node that does not search so many blocks at once is asked for fewer. */
+  async #events(eventName: string, args: Record<string, unknown>, from = this.startBlock) {
+    const { address, abi } = this.contract;
+    const search = async (fromBlock: bigint, toBlock: bigint): Promise<{ blockNumber: bigint }[]> => {
+      try {
+        return await getContractEvents(this.client, { address, abi, eventName, args, fromBlock, toBlock });
+      } catch (error) {
+        if (toBlock - fromBlock < MIN_RANGE) throw wrapped(error, eventName);
+        const middle = (fromBlock + toBlock) / 2n;
+        return [...(await search(fromBlock, middle)), ...(await search(middle + 1n, toBlock))];
+      }
+    };
+    return search(BigInt(from), BigInt(await this.#blockNumber()));
+  }
+
+  async #checkTokens(account: Address, deposit: bigint): Promise<void> {
+    if (deposit <= 0n) throw new MicroRaidenError("invalid-amount", "A deposit must be more than 0");
+    const { balance } = await this.getTokenInfo(account);
+    if (balance < deposit) {
+      const amounts = `Token balance = ${this.tkn2num(balance)} , required = ${this.tkn2num(deposit)}`;
+      throw new MicroRaidenError("not-enough-tokens", `Not enough tokens. ${amounts}`);
+    }
+  }
+
+  /** Moves a deposit: by one ERC223 transfer with `data` where the token can make it, otherwise by approval and `pull`. */
+  async #deposit(account: Address, deposit: bigint, data: Hex, pull: Transaction): Promise<TransactionReceipt> {
+    const transfer = { at: this.token, functionName: "transfer", args: [this.contract.address, deposit, data] };
+    if (await this.#takes(account, transfer)) return this.#waitTx(await this.#send(account, transfer), 1);
+    const approval = { at: this.token, functionName: "approve", args: [this.contract.address, deposit] };
+    const allowed = await this.#read<bigint>("allowance", [account, this.contract.address], this.token);
+    if (allowed < deposit) {
+      // Some tokens change an allowance only from nothing.
+      if (allowed > 0n) await this.#waitTx(await this.#send(account, { ...approval, args: [this.contract.address, 0n] }));
+      await this.#waitTx(await this.#send(account, approval));
+    }
+    return this.#waitTx(await this.#send(account, pull), 1);
+  }
+
+  /** Whether a transfer would be made, and be said to be: what the ABI has is no evidence of what the token can do. */
+  async #takes(account: Address, { at, functionName, args }: Transaction): Promise<boolean> {
+    const hasIt = at.abi.some((item) => item.type === "function" && item.name === "transfer" && item.inputs.length === 3);
+    if (!hasIt) return false;
+    const data = encodeFunctionData({ abi: at.abi, functionName, args });
+    try {
+      const result = await call(this.client, { account, to: at.address, data });
+      return result.data !== undefined && decodeFunctionResult({ abi: at.abi, functionName, args, data: result.data }) === true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #close(functionName: string, args: readonly unknown[]): Promise<Hex> {
+    const hash = await this.#send(this.#current().account, { at: this.contract, functionName, args });
+    return (await this.#waitTx(hash)).transactionHash;
+  }
+
+  /**
+   * Has a transaction sent by the wallet. It is tried before on the pending block: a contract that would refuse it is not
+   * asked, and the reason is told.
+   */
+  async #send(account: Address, { at, functionName, args, value }: Transaction): Promise<Hex> {
+    const transaction = { ...at, account, functionName, args, ...(value !== undefined && { value }) };
+    try {
+      const gas = await estimateContractGas(this.client, { ...transaction, blockTag: "pending" } as never);
+      return await writeContract(this.client, {
+        ...transaction,
+        chain: null,
+        gas: gas + (gas * GAS_MARGIN) / 100n,
+      } as never);
+    } catch (error) {
+      throw isRevert(error)
+        ? new MicroRaidenError("transaction-failed", wrapped(error, functionName).message, { cause: error })
+        : wrapped(error, functionName);
+    }
+  }
+
+  /** Waits until a transaction, or what its sender replaced it by, is mined and `above` blocks lie above it. */
+  async #waitTx(hash: Hex, above = 0): Promise<TransactionReceipt> {
+    const receipt = await waitForTransactionReceipt(this.client, {
+      hash,
+      confirmations: above + 1,
+      timeout: 0,
+      retryCount: Infinity,
+    }).catch((error: unknown) => {
+      throw wrapped(error, "transaction");
+    });
+    if (receipt.status !== "success") {
+      throw new MicroRaidenError("transaction-failed", `Transaction ${receipt.transactionHash} was mined and has failed`);
+    }
+    return receipt;
+  }
+}
+
+/** Whether the contract itself said no; not the wallet, the node or the connection. */
+function isRevert(error: unknown): boolean {
+  for (let depth = 0; error instanceof Error && depth < 10; depth++) {
+    if (/ContractFunctionRevertedError|ContractFunctionZeroDataError|ExecutionRevertedError/.test(error.name)) return true;
+    error = error.cause;
+  }
+  return false;
+}
+
