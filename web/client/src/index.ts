@@ -5,7 +5,7 @@
  */
 
 export { contractAbi, tokenAbi } from "./abi.js";
-export { MAX_AMOUNT, formatAmount, parseAmount } from "./amounts.js";
+export { MAX_AMOUNT, formatAmount, parseAmount, reviveAmount } from "./amounts.js";
 export { balanceProof, closingMessage, signer, typedSignatureHash, type TypedEntry } from "./balance-proof.js";
 export type { MicroChannel, MicroChannelInfo, MicroChannelState, MicroProof, MicroTokenInfo } from "./channel.js";
 export { InsufficientFundsError, MicroRaidenError, isDenied, type ErrorCode } from "./errors.js";

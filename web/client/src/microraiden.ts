@@ -44,6 +44,8 @@ export interface Options {
   storage?: TextStorage;
   /** How often the node is asked for what is waited for, in milliseconds. */
   pollingInterval?: number;
+  /** Called with the hash of each transaction that the wallet has sent, before it is mined. */
+  onTransaction?: (hash: Hex) => void;
 }
 
 /** How much more gas a transaction may use than was estimated, in percent: what it meets may have changed until it is mined. */
@@ -79,6 +81,7 @@ export class MicroRaiden {
   /** The network, once {@link getChallengePeriod} was called. */
   chainId: number | undefined;
   readonly #storage: TextStorage;
+  readonly #onTransaction: (hash: Hex) => void;
 
   /**
    * @param web3 a wallet's provider (EIP-1193), an object that has it as `currentProvider`, or a node's URL
@@ -91,7 +94,7 @@ export class MicroRaiden {
     tokenAddr: Address,
     tokenABI: Abi = tokenAbi,
     startBlock = 0,
-    { storage, pollingInterval = 1_000 }: Options = {},
+    { storage, pollingInterval = 1_000, onTransaction = () => {} }: Options = {},
   ) {
     this.provider = providerOf(web3);
     const transport = custom(this.provider as never, { retryCount: 0 });
@@ -101,6 +104,7 @@ export class MicroRaiden {
     this.token = { address: tokenAddr, abi: tokenABI };
     this.startBlock = startBlock;
     this.#storage = storage ?? globalThis.localStorage;
+    this.#onTransaction = onTransaction;
   }
 
   /** Reads tokens as base units; nothing is 0. Exact: see {@link parseAmount}. */
@@ -157,6 +161,14 @@ export class MicroRaiden {
     ]);
     this.decimals = decimals;
     return { name, symbol, decimals, balance };
+  }
+
+  /** Whether the token is one for testing, which {@link buyToken} mints. */
+  async canBuyToken(): Promise<boolean> {
+    return this.#read<bigint>("multiplier", [], this.token).then(
+      () => true,
+      () => false,
+    );
   }
 
   /**
@@ -539,11 +551,10 @@ export class MicroRaiden {
     const transaction = { ...at, account, functionName, args, ...(value !== undefined && { value }) };
     try {
       const gas = await estimateContractGas(this.client, { ...transaction, blockTag: "pending" } as never);
-      return await writeContract(this.client, {
-        ...transaction,
-        chain: null,
-        gas: gas + (gas * GAS_MARGIN) / 100n,
-      } as never);
+      const limit = gas + (gas * GAS_MARGIN) / 100n;
+      const hash = await writeContract(this.client, { ...transaction, chain: null, gas: limit } as never);
+      this.#onTransaction(hash);
+      return hash;
     } catch (error) {
       throw isRevert(error)
         ? new MicroRaidenError("transaction-failed", wrapped(error, functionName).message, { cause: error })

@@ -1,0 +1,110 @@
+// Builds the browser's side: the library (client/dist) and the files that the paywall crate serves, which are committed.
+//
+//   node web/build.mjs           writes everything
+//   node web/build.mjs --check   writes only client/dist, and fails when a committed file is not what a fresh build gives
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const WEB = path.dirname(fileURLToPath(import.meta.url));
+const ROOT = path.dirname(WEB);
+const PAGE = "crates/paywall/page";
+/** The most that the scripts of the paywall page may weigh, compressed, in bytes. */
+const MOST = 100_000;
+
+/** The contracts' interfaces as TypeScript, so that types follow from them. */
+function abis() {
+  const constants = { contractAbi: "RaidenMicroTransferChannels", tokenAbi: "CustomToken" };
+  const parts = Object.entries(constants).map(([name, contract]) => {
+    const { abi } = JSON.parse(readFileSync(path.join(ROOT, `contracts/artifacts/${contract}.json`), "utf8"));
+    const items = abi.map((item) => `  ${JSON.stringify(item)},\n`).join("");
+    return `/** The interface of ${contract}. */\nexport const ${name} = [\n${items}] as const;\n`;
+  });
+  return `// Made from contracts/artifacts by web/build.mjs.\n\n${parts.join("\n")}`;
+}
+
+function tsc(...options) {
+  const program = path.join(ROOT, "node_modules/typescript/bin/tsc");
+  execFileSync(process.execPath, [program, ...options], { cwd: WEB, stdio: "inherit" });
+}
+
+/** One script for browsers with all that it imports. */
+async function bundle(entry, options = {}) {
+  const { outputFiles } = await build({
+    entryPoints: [path.join(WEB, entry)],
+    absWorkingDir: ROOT,
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    charset: "utf8",
+    legalComments: "none",
+    ...options,
+  });
+  return outputFiles[0].text;
+}
+
+const hash = (text) => createHash("sha256").update(text).digest("hex").slice(0, 16);
+
+/** A page whose scripts and styles are named with the hash of their content, so that browsers can keep them for good. */
+function page(name, files) {
+  const html = readFileSync(path.join(WEB, "paywall/src", name), "utf8");
+  return html.replace(/(\/js\/microraiden\/)([a-z.]+)(?=")/g, (all, folder, file) =>
+    files[file] === undefined ? all : `${folder}${file}?v=${hash(files[file])}`,
+  );
+}
+
+/** Lets the page's scripts load the library as the file of its own that it is. */
+const library = (client) => ({
+  name: "library",
+  setup({ onResolve }) {
+    onResolve({ filter: /client\/src\/index\.js$/ }, () => ({ path: `./client.js?v=${hash(client)}`, external: true }));
+  },
+});
+
+async function outputs() {
+  const client = await bundle("client/src/index.ts");
+  const plugins = [library(client)];
+  const files = {
+    "client.js": client,
+    "paywall.css": await bundle("paywall/src/paywall.css", { format: undefined }),
+    "paywall.js": await bundle("paywall/src/paywall.ts", { plugins }),
+    "tokens.js": await bundle("paywall/src/tokens.ts", { plugins }),
+    "throwaway.js": await bundle("paywall/src/throwaway.ts", { plugins }),
+  };
+  const scripts = [client, files["paywall.js"]];
+  const compressed = scripts.reduce((sum, script) => sum + gzipSync(script, { level: 9 }).length, 0);
+  console.log(`the paywall page's scripts: ${scripts.join("").length} bytes, ${compressed} compressed`);
+  if (compressed > MOST) throw new Error(`the paywall page's scripts are larger than ${MOST} bytes compressed`);
+  for (const name of ["index.html", "tokens.html"]) files[name] = page(name, files);
+  return files;
+}
+
+/** Writes a committed file, or compares it. */
+function commit(file, content, check) {
+  const target = path.join(ROOT, file);
+  if (!check) {
+    mkdirSync(path.dirname(target), { recursive: true });
+    return writeFileSync(target, content);
+  }
+  let found = "";
+  try {
+    found = readFileSync(target, "utf8");
+  } catch {
+    // As good as another one.
+  }
+  if (found !== content) throw new Error(`${file} is not what a fresh build gives: run \`npm run web:build\``);
+}
+
+const check = process.argv.includes("--check");
+commit("web/client/src/abi.ts", abis(), check);
+rmSync(path.join(WEB, "client/dist"), { recursive: true, force: true });
+tsc("--project", "client/tsconfig.json");
+tsc("--project", "paywall/tsconfig.json");
+for (const [name, content] of Object.entries(await outputs())) commit(`${PAGE}/${name}`, content, check);

@@ -1,0 +1,71 @@
+// What is known of the current channel: by the chain, by everybody, and by what the server proves.
+
+import type { MicroChannelInfo } from "../../client/src/index.js";
+import type { Connection } from "./connection.js";
+import type { PublicChannel, Receiver, Standing } from "./receiver.js";
+
+/** All amounts are base units. */
+export class Books {
+  /** What the chain has. */
+  info: MicroChannelInfo | undefined;
+  /** What the server tells everybody. */
+  known: PublicChannel | undefined;
+  /** What the server tells the sender. */
+  standing: Standing | undefined;
+
+  /** Forgets the channel of before. */
+  clear(): void {
+    this.info = this.known = this.standing = undefined;
+  }
+
+  /**
+   * Learns what the server holds, when there is a signature to ask with.
+   *
+   * @throws Error when the server says more than it can prove by a signature of ours
+   */
+  async learn({ raiden }: Connection, receiver: Receiver): Promise<void> {
+    const { channel } = raiden;
+    const last = [channel?.next_proof, channel?.proof].find((proof) => proof?.sig);
+    if (!channel || !last) return;
+    this.standing = await receiver.standing(channel, last);
+    if (!this.standing) {
+      // As if it had taken the last one: what was signed counts as gone.
+      if (channel.next_proof?.sig) raiden.confirmPayment(channel.next_proof);
+      return;
+    }
+    const { proof } = this.standing;
+    if (proof.sig && (await raiden.verifyProof(proof))) return;
+    // That it is less than was signed may be said without proof: it is to our good.
+    if (!proof.sig && proof.balance <= last.balance) return raiden.setBalance(proof.balance);
+    throw new Error(`The server says that you owe ${proof.balance} base units, which you have not signed. Nothing is paid to it.`);
+  }
+
+  /** By how much a payment raises the balance: the price less what the server has to our credit, but by one unit at least. */
+  raise(price: bigint): bigint {
+    const credit = this.standing?.credit ?? 0n;
+    return price - (credit < price - 1n ? credit : price - 1n);
+  }
+
+  /** What is signed, or what the server says as long as nothing is. */
+  balance({ raiden }: Connection): bigint {
+    const { proof } = raiden.channel ?? {};
+    return proof?.sig ? proof.balance : (this.known?.balance ?? proof?.balance ?? 0n);
+  }
+
+  /** What the sender has spent: at this balance it can close. */
+  spent(here: Connection): bigint {
+    const balance = this.balance(here);
+    const back = (this.standing?.credit ?? 0n) + (this.standing?.refund ?? 0n);
+    return balance > back ? balance - back : 0n;
+  }
+
+  get deposit(): bigint {
+    return this.info?.deposit ?? 0n;
+  }
+
+  /** What the next payments can use. */
+  left(here: Connection): bigint {
+    const balance = this.balance(here);
+    return this.deposit > balance ? this.deposit - balance + (this.standing?.credit ?? 0n) : 0n;
+  }
+}

@@ -1,0 +1,173 @@
+// What a visitor can have done: pay, deposit, close, settle, forget, buy.
+
+import { InsufficientFundsError, MicroRaidenError, type MicroChannelInfo } from "../../client/src/index.js";
+import type { Books } from "./books.js";
+import type { Connection } from "./connection.js";
+import { attempts } from "./memory.js";
+import type { Offer } from "./offer.js";
+import type { Receiver } from "./receiver.js";
+import { ask, element, setText, show } from "./view.js";
+import { busy, type Visit } from "./visit.js";
+import { words } from "./words.js";
+
+/** How a channel is closed: with the receiver's signature, without, or not at all. */
+type Agreement = { signature: `0x${string}` } | "alone" | "not";
+
+export class Deeds {
+  /** The visitor has asked for this page: it is paid for as soon as that is possible. */
+  isWanted = false;
+  readonly #visit: Visit;
+  readonly #receiver: Receiver;
+  readonly #books: Books;
+  readonly #offer: Offer;
+  readonly #show: (here: Connection) => Promise<void>;
+
+  /** @param show shows what has become of the channel */
+  constructor(visit: Visit, receiver: Receiver, books: Books, offer: Offer, show: (here: Connection) => Promise<void>) {
+    this.#visit = visit;
+    this.#receiver = receiver;
+    this.#books = books;
+    this.#offer = offer;
+    this.#show = show;
+    visit.failed = () => (this.isWanted = false);
+  }
+
+  /** Signs the payment for this page, and loads it with that. */
+  async pay(): Promise<void> {
+    const here = this.#visit.here();
+    const isCurrent = this.#visit.watch();
+    busy("Paying", "Your wallet may ask you to sign. That costs no fee.");
+    try {
+      // Two tabs must not sign the same balance for two pages.
+      await alone(() => this.#sign(here, isCurrent));
+    } catch (error) {
+      if (!(error instanceof InsufficientFundsError)) throw error;
+      // The chain has changed since it was looked at; it says what is missing.
+      return this.#show(here);
+    }
+    if (!isCurrent()) return;
+    attempts.add();
+    location.reload();
+  }
+
+  async #sign(here: Connection, isCurrent: () => boolean): Promise<void> {
+    const { raiden } = here;
+    const { account, block } = raiden.channel ?? {};
+    const isThere = account && raiden.loadStoredChannel(account, this.#offer.receiver);
+    const { channel } = raiden;
+    if (!isThere || channel?.block !== block || !channel) throw new Error("The channel was changed in another tab. Try again.");
+    await this.#recover(here);
+    await this.#books.learn(here, this.#receiver);
+    const proof = await raiden.incrementBalanceAndSign(this.#books.raise(this.#offer.price));
+    this.isWanted = false;
+    if (isCurrent()) this.#receiver.pay(channel, proof, this.#offer.price);
+  }
+
+  /** Signs nothing for a channel that was found on chain again: then the server tells and proves its balance. */
+  async #recover({ raiden }: Connection): Promise<void> {
+    const { channel } = raiden;
+    if (!channel || channel.proof.sig || channel.next_proof?.sig) return;
+    const known = await this.#receiver.channel(channel.account, channel.block);
+    if (known && known.balance > 0n) await raiden.signNewProof();
+  }
+
+  /** Deposits what is in the form, in a new channel or in the one that is there. */
+  async deposit(): Promise<void> {
+    const here = this.#visit.here();
+    const input = element<HTMLInputElement>("deposit");
+    let amount: bigint;
+    try {
+      amount = here.raiden.num2tkn(input.value);
+      if (amount === 0n) throw new MicroRaidenError("invalid-amount", "Deposit more than nothing.");
+      if (amount > here.balance) throw new MicroRaidenError("invalid-amount", `This account owns ${here.amount(here.balance)}.`);
+    } catch (error) {
+      input.setAttribute("aria-invalid", "true");
+      setText("deposit-hint", words(error));
+      return input.focus();
+    }
+    await this.#visit.run(() => this.#send(here, amount));
+  }
+
+  async #send(here: Connection, amount: bigint): Promise<void> {
+    const { raiden, account } = here;
+    const isCurrent = this.#visit.watch();
+    const title = raiden.channel ? "Topping up" : "Opening the channel";
+    show({ state: "opening", title, text: "Confirm in your wallet.", busy: true });
+    if (raiden.channel) await raiden.topUpChannel(amount);
+    else if (account) await raiden.openChannel(account, this.#offer.receiver, amount);
+    this.isWanted = true;
+    if (isCurrent()) await this.#visit.refresh();
+  }
+
+  /** Closes the channel: by agreement, or on the sender's word alone if the visitor wants that. */
+  async close(): Promise<void> {
+    const here = this.#visit.here();
+    const { raiden } = here;
+    const books = this.#books;
+    const isCurrent = this.#visit.watch();
+    // What is agreed already is not asked for again.
+    if (!raiden.channel?.closing_sig) await books.learn(here, this.#receiver);
+    const left = here.amount(books.deposit - books.spent(here));
+    const text = `${left} of your deposit comes back to you. To pay further pages you open a new channel.`;
+    const agreement = (await ask("Close the channel?", text, "Close")) ? await this.#agree(here) : "not";
+    if (!isCurrent()) return;
+    if (agreement !== "not") await raiden.closeChannel(agreement === "alone" ? undefined : agreement.signature);
+    if (isCurrent()) await this.#visit.refresh();
+  }
+
+  async #agree(here: Connection): Promise<Agreement> {
+    const { raiden } = here;
+    const agreed = raiden.channel?.closing_sig;
+    busy("Closing the channel", "Your wallet asks you to sign what you owe, and then to send a transaction.");
+    if (agreed) return { signature: agreed };
+    await this.#recover(here);
+    await this.#books.learn(here, this.#receiver);
+    const spent = this.#books.spent(here);
+    if (raiden.channel?.proof.balance !== spent) raiden.setBalance(spent);
+    try {
+      const proof = await raiden.signNewProof();
+      if (!raiden.channel) return "not";
+      return { signature: await this.#receiver.agree(raiden.channel, proof) };
+    } catch (error) {
+      if (error instanceof MicroRaidenError) throw error;
+      const text =
+        `The server did not agree: ${words(error)} You can close without it. Then the receiver may object for ` +
+        `${raiden.challenge} blocks, and after that you settle the channel here.`;
+      return (await ask("Close without the receiver?", text, "Close anyway")) ? "alone" : "not";
+    }
+  }
+
+  async settle(): Promise<void> {
+    busy("Settling the channel", "Confirm in your wallet.");
+    await this.#visit.here().raiden.settleChannel();
+    await this.#visit.refresh();
+  }
+
+  async forget(): Promise<void> {
+    const isOnChain = (["opened", "closed"] as unknown[]).includes(this.#books.info?.state satisfies MicroChannelInfo["state"] | undefined);
+    const text = isOnChain
+      ? "This browser then does not know what you have paid. The deposit stays in the contract, and this page looks for the channel on the network again."
+      : "This browser removes what it knows of the channel.";
+    if (await ask("Forget the channel?", text, "Forget")) this.#visit.here().raiden.forgetStoredChannel();
+    await this.#visit.refresh();
+  }
+
+  /** Makes room for a new channel after a settled one. */
+  async renew(): Promise<void> {
+    this.#visit.here().raiden.forgetStoredChannel();
+    await this.#visit.refresh();
+  }
+
+  async buy(): Promise<void> {
+    const { raiden, account } = this.#visit.here();
+    busy("Buying test tokens", "Confirm in your wallet.");
+    if (account) await raiden.buyToken(account);
+    await this.#visit.refresh();
+  }
+}
+
+/** Does something that no other tab of this site does meanwhile. Where the browser has no locks for pages (without HTTPS), as it is. */
+function alone(act: () => Promise<void>): Promise<void> {
+  const { locks } = navigator as { locks?: LockManager };
+  return locks ? locks.request("microraiden", act) : act();
+}
