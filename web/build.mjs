@@ -5,7 +5,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -33,21 +33,46 @@ function tsc(...options) {
   execFileSync(process.execPath, [program, ...options], { cwd: WEB, stdio: "inherit" });
 }
 
-/** One script for browsers with all that it imports. */
+/** The folders of the packages that are in what was bundled. */
+const packages = new Set();
+
+/** One file for browsers with all that it imports. */
 async function bundle(entry, options = {}) {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     entryPoints: [path.join(WEB, entry)],
     absWorkingDir: ROOT,
     bundle: true,
     minify: true,
     write: false,
+    metafile: true,
     format: "esm",
     target: "es2022",
     charset: "utf8",
     legalComments: "none",
+    banner: { js: "/* µRaiden. What else is in here, and its licences: licences.txt */" },
     ...options,
   });
+  for (const { inputs } of Object.values(metafile.outputs)) {
+    for (const input of Object.keys(inputs)) {
+      const [folder] = /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(input) ?? [];
+      if (folder) packages.add(folder);
+    }
+  }
   return outputFiles[0].text;
+}
+
+/** The licences of the packages that are handed on with the scripts, as these ask for. */
+function licences() {
+  const parts = [...packages].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(path.join(ROOT, folder, "package.json"), "utf8"));
+    const file = readdirSync(path.join(ROOT, folder)).find((file) => /^licen[cs]e/i.test(file));
+    if (!file) throw new Error(`${name} comes without the text of its licence`);
+    const text = readFileSync(path.join(ROOT, folder, file), "utf8").trim();
+    return `${name} ${version} (${license})\n\n${text}\n`;
+  });
+  const unique = [...new Set(parts)];
+  const head = "µRaiden is under MIT or Apache-2.0. Its scripts for browsers have these packages in them:\n";
+  return [head, ...unique].join(`\n${"-".repeat(80)}\n\n`);
 }
 
 const hash = (text) => createHash("sha256").update(text).digest("hex").slice(0, 16);
@@ -83,6 +108,7 @@ async function outputs() {
   console.log(`the paywall page's scripts: ${scripts.join("").length} bytes, ${compressed} compressed`);
   if (compressed > MOST) throw new Error(`the paywall page's scripts are larger than ${MOST} bytes compressed`);
   for (const name of ["index.html", "tokens.html"]) files[name] = page(name, files);
+  files["licences.txt"] = licences();
   return files;
 }
 

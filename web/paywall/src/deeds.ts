@@ -16,6 +16,8 @@ type Agreement = { signature: `0x${string}` } | "alone" | "not";
 export class Deeds {
   /** The visitor has asked for this page: it is paid for as soon as that is possible. */
   isWanted = false;
+  /** Something has failed or was declined: nothing happens without a click any more. */
+  hasFailed = false;
   readonly #visit: Visit;
   readonly #receiver: Receiver;
   readonly #books: Books;
@@ -29,7 +31,10 @@ export class Deeds {
     this.#books = books;
     this.#offer = offer;
     this.#show = show;
-    visit.failed = () => (this.isWanted = false);
+    visit.failed = () => {
+      this.isWanted = false;
+      this.hasFailed = true;
+    };
   }
 
   /** Signs the payment for this page, and loads it with that. */
@@ -43,6 +48,7 @@ export class Deeds {
     } catch (error) {
       if (!(error instanceof InsufficientFundsError)) throw error;
       // The chain has changed since it was looked at; it says what is missing.
+      this.isWanted = false;
       return this.#show(here);
     }
     if (!isCurrent()) return;

@@ -136,14 +136,16 @@ async function showOpened(here: Connection, { deposit }: MicroChannelInfo): Prom
   if (next > deposit) return showTopUp(here, next);
   if (next > known.deposit) return showUnconfirmed();
   const isTired = attempts.count() >= ATTEMPTS;
-  const isAllowed = autoPay.allows(offer.price) && refused === undefined && !isTired;
+  const isAllowed = autoPay.allows(offer.price) && refused === undefined && !isTired && !deeds.hasFailed;
   if (deeds.isWanted || isAllowed) return visit.run(() => deeds.pay());
   if (refused !== undefined) notice(refusal(refused));
   else if (isTired) notice("This page was paid for several times in the last half minute, so it asks before it pays again.");
   setText("pay", `Pay ${price}`);
   offerAutoPay();
   const parts: Part[] = ["figures", "pay", "auto-row", "more", "close", "forget", "account-row", "other-row"];
-  show({ state: "opened", title: "Your channel is open", parts });
+  // The browser itself asks before it sends a form twice.
+  const text = offer.method === "GET" ? "" : "This page answers a form: when your browser asks, let it send the form again.";
+  show({ state: "opened", title: "Your channel is open", text, parts });
 }
 
 /** What is agreed by the click that pays. */
@@ -261,4 +263,6 @@ const buttons = {
 for (const [id, act] of Object.entries(buttons)) on(id, "click", () => void visit.run(act));
 
 receiver.clearCookies();
-findThrowaway(offer.devChain).then(() => visit.start(), fail);
+findThrowaway(offer.devChain)
+  .then(() => visit.start())
+  .catch(fail);

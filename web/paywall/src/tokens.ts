@@ -39,4 +39,6 @@ on("watch", "click", () => {
   });
 });
 
-findThrowaway(offer.devChain).then(() => visit.start(), fail);
+findThrowaway(offer.devChain)
+  .then(() => visit.start())
+  .catch(fail);
