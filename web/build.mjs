@@ -4,7 +4,6 @@
 //   node web/build.mjs --check   writes only client/dist, and fails when a committed file is not what a fresh build gives
 
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -75,27 +74,17 @@ function licences() {
   return [head, ...unique].join(`\n${"-".repeat(80)}\n\n`);
 }
 
-const hash = (text) => createHash("sha256").update(text).digest("hex").slice(0, 16);
-
-/** A page whose scripts and styles are named with the hash of their content, so that browsers can keep them for good. */
-function page(name, files) {
-  const html = readFileSync(path.join(WEB, "paywall/src", name), "utf8");
-  return html.replace(/(\/js\/microraiden\/)([a-z.]+)(?=")/g, (all, folder, file) =>
-    files[file] === undefined ? all : `${folder}${file}?v=${hash(files[file])}`,
-  );
-}
-
-/** Lets the page's scripts load the library as the file of its own that it is. */
-const library = (client) => ({
+/** Lets the page's scripts load the library as the file of its own that it is; the server puts the version in. */
+const library = {
   name: "library",
   setup({ onResolve }) {
-    onResolve({ filter: /client\/src\/index\.js$/ }, () => ({ path: `./client.js?v=${hash(client)}`, external: true }));
+    onResolve({ filter: /client\/src\/index\.js$/ }, () => ({ path: "./client.js?v={version}", external: true }));
   },
-});
+};
 
 async function outputs() {
   const client = await bundle("client/src/index.ts");
-  const plugins = [library(client)];
+  const plugins = [library];
   const files = {
     "client.js": client,
     "paywall.css": await bundle("paywall/src/paywall.css", { format: undefined }),
@@ -107,7 +96,7 @@ async function outputs() {
   const compressed = scripts.reduce((sum, script) => sum + gzipSync(script, { level: 9 }).length, 0);
   console.log(`the paywall page's scripts: ${scripts.join("").length} bytes, ${compressed} compressed`);
   if (compressed > MOST) throw new Error(`the paywall page's scripts are larger than ${MOST} bytes compressed`);
-  for (const name of ["index.html", "tokens.html"]) files[name] = page(name, files);
+  for (const name of ["index.html", "tokens.html"]) files[name] = readFileSync(path.join(WEB, "paywall/src", name), "utf8");
   files["licences.txt"] = licences();
   return files;
 }

@@ -161,7 +161,7 @@ export function fail(error: unknown): void {
 /** Lets the page find the wallet that a development chain offers, if this is one. Its script is a file of its own. */
 export async function findThrowaway(chain: DevChain | undefined): Promise<void> {
   if (!chain) return;
-  const script = "/js/microraiden/throwaway.js";
+  const script = "/js/microraiden/throwaway.js?v={version}";
   const { announce } = (await import(script)) as typeof import("./throwaway.js");
   announce(chain);
 }
