@@ -1,7 +1,7 @@
-//! Whether a request would rather have a page: content negotiation by quality (RFC 9110, 12.5.1).
+//! What a request would rather have: content negotiation by quality (RFC 9110, 12.5).
 
-use http::HeaderMap;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ACCEPT_ENCODING};
+use http::{HeaderMap, HeaderName};
 
 /// Whether `text/html` is preferred over `application/json`.
 ///
@@ -10,6 +10,12 @@ use http::header::ACCEPT;
 pub fn prefers_html(request: &HeaderMap) -> bool {
     let (html, json) = (preference(request, "html"), preference(request, "json"));
     html.quality > 0 && html > json
+}
+
+/// Whether an answer may be compressed by gzip: only when that is named.
+pub fn accepts_gzip(request: &HeaderMap) -> bool {
+    choices(request, &ACCEPT_ENCODING)
+        .any(|(coding, quality)| coding.eq_ignore_ascii_case("gzip") && quality > 0)
 }
 
 /// How much a type is wanted: first by quality in thousandths, then by how exactly it is named.
@@ -38,22 +44,30 @@ fn preference(request: &HeaderMap, wanted: &str) -> Preference {
             (range == "*/*").then_some(1)
         }
     };
-    let ranges = request
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    ranges
-        .filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let exactness = exactness(parts.next()?)?;
-            let quality = parts
-                .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
-                .map_or(Some(1000), thousandths)?;
+    choices(request, &ACCEPT)
+        .filter_map(|(range, quality)| {
+            let exactness = exactness(range)?;
             Some(Preference { quality, exactness })
         })
         .max_by_key(|preference| (preference.exactness, preference.quality))
         .unwrap_or_default()
+}
+
+/// What a header lists, each with its quality in thousandths; without those whose quality cannot be read.
+fn choices<'a>(request: &'a HeaderMap, header: &HeaderName) -> impl Iterator<Item = (&'a str, u16)> {
+    request
+        .get_all(header)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|choice| {
+            let mut parts = choice.split(';').map(str::trim);
+            let name = parts.next()?;
+            let quality = parts
+                .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
+                .map_or(Some(1000), thousandths)?;
+            Some((name, quality))
+        })
 }
 
 /// `0.5` is 500; at most three digits behind the point.
@@ -111,5 +125,25 @@ mod tests {
         let mut odd = HeaderMap::new();
         odd.insert(ACCEPT, HeaderValue::from_bytes(b"text/html\xff").unwrap());
         assert!(!prefers_html(&odd));
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_name_it() {
+        for (accept, gzip) in [
+            ("", false),
+            ("gzip", true),
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1, GZip;q=0.5", true),
+            ("gzip;q=0, br", false),
+            ("gzip;q=0.000", false),
+            ("gzip;q=x", false),
+            ("*", false),
+            ("identity", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(accept));
+            assert_eq!(accepts_gzip(&headers), gzip, "{accept:?}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

@@ -24,7 +24,7 @@ pub mod request;
 pub mod rest;
 mod value;
 
-pub use accept::prefers_html;
+pub use accept::{accepts_gzip, prefers_html};
 pub use challenge::{Challenge, Seller, standing_headers};
 pub use headers::is_payment_header;
 pub use receipt::Receipt;
