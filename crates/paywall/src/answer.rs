@@ -168,23 +168,27 @@ fn payment_required(
     headers: HeaderMap,
 ) -> Response<Body> {
     let html = prefers_html(&parts.headers);
-    let body = if html {
-        let token = paywall.manager.contract().token();
+    let mut response = Response::new(Body::empty());
+    if html {
+        let contract = paywall.manager.contract();
+        let token = contract.token();
         let page = terms.page.as_ref().unwrap_or(&paywall.page);
-        let page = page.render(&PageRequest {
+        let body = page.render(&PageRequest {
             parts,
             price,
             seller: &paywall.seller,
+            chain_id: contract.escrow().chain_id,
             symbol: &token.symbol,
             decimals: token.decimals,
+            headers: &headers,
+            funder: paywall.funder.as_ref(),
         });
-        Body::from(page)
-    } else {
-        Body::empty()
-    };
-    let mut response = Response::new(body);
+        *response.body_mut() = body.into();
+        *response.headers_mut() = page.headers();
+    }
     *response.status_mut() = StatusCode::PAYMENT_REQUIRED;
-    *response.headers_mut() = headers;
+    // These win.
+    response.headers_mut().extend(headers);
     let headers = response.headers_mut();
     let content_type = if html {
         cookies::mirror(&parts.headers, headers);

@@ -1,14 +1,14 @@
 //! What all paywalled resources of a receiver share, and the layer for one of them.
 
 use crate::answers::Answers;
-use crate::page::{Page, PlainPage};
+use crate::page::{BuiltIn, Page};
 use crate::patience::Patience;
 use crate::price::{AsyncPrice, IntoQuote, MethodPrices, PriceRequest, Pricing};
 use crate::service::PaywallService;
 use http::{HeaderValue, Method, StatusCode};
 use microraiden_http::Seller;
-use microraiden_manager::ChannelManager;
-use microraiden_protocol::{Amount, Escrow, Price};
+use microraiden_manager::{ChannelManager, DEVELOPMENT_CHAINS};
+use microraiden_protocol::{Amount, Escrow, Price, SecretKey};
 use std::fmt;
 use std::sync::Arc;
 use tower_layer::Layer;
@@ -22,6 +22,7 @@ pub struct Paywall {
     pub(crate) manager: ChannelManager,
     pub(crate) seller: Arc<Seller>,
     pub(crate) page: Arc<dyn Page>,
+    pub(crate) funder: Option<SecretKey>,
     pub(crate) answers: Arc<Answers>,
     pub(crate) patience: Arc<Patience>,
 }
@@ -44,7 +45,8 @@ impl Paywall {
         Self {
             manager,
             seller: Arc::new(seller),
-            page: Arc::new(PlainPage),
+            page: Arc::new(BuiltIn),
+            funder: None,
             answers: Arc::default(),
             patience: Arc::new(Patience::new()),
         }
@@ -55,6 +57,23 @@ impl Paywall {
     pub fn with_page(mut self, page: impl Page) -> Self {
         self.page = Arc::new(page);
         self
+    }
+
+    /// Lets the page of a 402 pay from throw-away wallets on a development chain: **everybody is told this key**, whose
+    /// ether such wallets begin with. The program must answer JSON-RPC at
+    /// [`DEV_CHAIN_PATH`](crate::page::DEV_CHAIN_PATH), by the chain's node.
+    ///
+    /// Nothing happens on a chain that is not one of [`DEVELOPMENT_CHAINS`].
+    #[must_use]
+    pub fn with_dev_chain_funder(mut self, funder: SecretKey) -> Self {
+        let Escrow { chain_id, .. } = self.manager.contract().escrow();
+        self.funder = Some(funder).filter(|_| DEVELOPMENT_CHAINS.contains(&chain_id));
+        self
+    }
+
+    /// Whether a development chain is offered to browsers.
+    pub const fn offers_dev_chain(&self) -> bool {
+        self.funder.is_some()
     }
 
     /// A layer that sells each request for the same price; free when it is 0.

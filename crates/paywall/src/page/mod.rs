@@ -1,12 +1,25 @@
-//! The page that a browser gets with a 402.
+//! The page that a browser gets with a 402: the built-in one, or one's own.
+//!
+//! In reading order: [`Page`] and [`PageRequest`]; `offer`, what a script reads of the 402; [`Template`], and the
+//! built-in page; `files`, what that one loads, which [`rest::router`](crate::rest::router) serves.
+
+mod files;
+mod offer;
+
+pub(crate) use files::{PATTERN, serve};
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
 use microraiden_http::Seller;
-use microraiden_protocol::{Price, denomination};
+use microraiden_protocol::{Price, SecretKey, denomination};
+use std::sync::LazyLock;
 
-/// What a page may show. The payment headers of the 402 come as cookies of the same names, for a
-/// script in the page.
+/// Where the page asks the node of a development chain that is offered to browsers: who sets a
+/// [funder](crate::Paywall::with_dev_chain_funder) answers JSON-RPC here.
+pub const DEV_CHAIN_PATH: &str = "/js/microraiden/chain";
+
+/// What a page may show. The payment headers of the 402 come as cookies of the same names, too.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest<'a> {
     /// The request.
@@ -15,10 +28,31 @@ pub struct PageRequest<'a> {
     pub price: Price,
     /// Who sells, and through which contract.
     pub seller: &'a Seller,
+    /// The chain of the contract (EIP-155).
+    pub chain_id: u64,
     /// What the token's amounts are called; empty when the token does not say.
     pub symbol: &'a str,
     /// How many decimal digits of a token the base unit is.
     pub decimals: u8,
+    /// The headers of the 402 that the page comes with: why a payment was refused, and the sender's
+    /// balance.
+    pub headers: &'a HeaderMap,
+    /// A key with ether that everybody may know, on a development chain that is offered to browsers.
+    pub funder: Option<&'a SecretKey>,
+}
+
+impl PageRequest<'_> {
+    /// Everything that a script needs for paying, as a JSON object on one line that may stand in a
+    /// `<script type="application/json">`.
+    ///
+    /// Unlike the cookies, which all tabs share, it is of this very answer. Amounts are decimal strings of base
+    /// units: `price`, `symbol`, `decimals`, `receiver`, `contract`, `token`, `gateway` (where the REST
+    /// interface begins), `chainId`, `method`; from the headers, where they are there, `error` (the code alone), `flag`
+    /// (the name of the header), `senderAddress`, `senderBalance`, `balanceSignature`, `credit` and `refund`; and on
+    /// a development chain that is offered to browsers `devChain`, with `url` and `funder`.
+    pub fn offer(&self) -> String {
+        offer::json(self)
+    }
 }
 
 /// Makes the page of a 402: fixed bytes or text, or a closure over the [`PageRequest`].
@@ -27,6 +61,12 @@ pub struct PageRequest<'a> {
 pub trait Page: Send + Sync + 'static {
     /// The page, HTML in UTF-8.
     fn render(&self, request: &PageRequest<'_>) -> Bytes;
+
+    /// Headers that come with it, such as a policy on what it may load; none by default. Those of the 402
+    /// itself win.
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::new()
+    }
 }
 
 impl Page for Bytes {
@@ -56,10 +96,11 @@ where
     }
 }
 
-/// A page of one's own with placeholders: `{price}` with the token's symbol, and the addresses
-/// `{receiver}`, `{contract}` and `{token}`.
+/// A page of one's own with placeholders: `{price}` with the token's symbol, the addresses
+/// `{receiver}`, `{contract}` and `{token}`, and the [`{offer}`](PageRequest::offer) for a script.
 ///
-/// They are escaped for text and for attributes in quotes. Scripts read the cookies instead.
+/// All but the offer are escaped for text and for attributes in quotes. The offer belongs into
+/// `<script type="application/json" id="offer">{offer}</script>`, and nowhere else.
 #[derive(Debug, Clone)]
 pub struct Template(String);
 
@@ -72,35 +113,75 @@ impl Template {
 
 impl Page for Template {
     fn render(&self, request: &PageRequest<'_>) -> Bytes {
-        fill(&self.0, request)
+        let price = denomination::format(request.price, request.symbol, request.decimals);
+        let Seller {
+            receiver,
+            contract,
+            token,
+            ..
+        } = request.seller;
+        let filled = fill(
+            &self.0,
+            &[
+                ("{price}", escape(price.trim())),
+                ("{receiver}", receiver.to_string()),
+                ("{contract}", contract.to_string()),
+                ("{token}", token.to_string()),
+                ("{offer}", request.offer()),
+            ],
+        );
+        filled.into()
     }
 }
 
-/// The page of those who have none of their own: what it costs, who is paid, and how.
+/// The page of those who have none of their own, which pays from a wallet in the browser; without a script it
+/// tells what the resource costs, who is paid, and how.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PlainPage;
+pub(crate) struct BuiltIn;
 
-impl Page for PlainPage {
+impl Page for BuiltIn {
     fn render(&self, request: &PageRequest<'_>) -> Bytes {
-        fill(PLAIN, request)
+        static PAGE: LazyLock<Template> = LazyLock::new(|| Template::new(files::index()));
+        PAGE.render(request)
+    }
+
+    fn headers(&self) -> HeaderMap {
+        protection()
     }
 }
 
-/// Puts what a request is told in the place of the placeholders.
-fn fill(page: &str, request: &PageRequest<'_>) -> Bytes {
-    let price = denomination::format(request.price, request.symbol, request.decimals);
-    let Seller {
-        receiver,
-        contract,
-        token,
-        ..
-    } = request.seller;
-    // The symbol is whatever the token says, so it comes last.
-    page.replace("{receiver}", &receiver.to_string())
-        .replace("{contract}", &contract.to_string())
-        .replace("{token}", &token.to_string())
-        .replace("{price}", &escape(price.trim()))
-        .into()
+/// What keeps others out of our pages: they load from here alone, nobody may lay a frame over a button that
+/// pays, and no address of a page is told on.
+fn protection() -> HeaderMap {
+    const POLICY: HeaderValue = HeaderValue::from_static(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    );
+    HeaderMap::from_iter([
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ])
+}
+
+/// Puts values in the place of placeholders. What a value holds is left as it is: a token may call itself `{offer}`.
+fn fill(page: &str, values: &[(&str, String)]) -> String {
+    let mut filled = String::with_capacity(page.len());
+    let mut rest = page;
+    while let Some(at) = rest.find('{') {
+        filled.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let found = values
+            .iter()
+            .find_map(|(name, value)| Some((value.as_str(), rest.strip_prefix(name)?)));
+        let (value, behind) = found.unwrap_or(rest.split_at(1));
+        filled.push_str(value);
+        rest = behind;
+    }
+    filled + rest
 }
 
 fn escape(text: &str) -> String {
@@ -111,64 +192,5 @@ fn escape(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
-const PLAIN: &str = r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Payment required</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 10vh auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; }
-dt { font-weight: 600; }
-dd { margin: 0 0 .75rem; }
-code { overflow-wrap: anywhere; }
-pre { overflow-x: auto; padding: .75rem; border: 1px solid; border-radius: .4rem; }
-</style>
-</head>
-<body>
-<main>
-<h1>This page costs {price}</h1>
-<p>It is sold for micropayments by µRaiden. A client that pays by itself gets it with one command:</p>
-<pre><code>microraiden get URL --private-key sender.key \
-  --channel-manager-address {contract} \
-  --max-price '{price}'</code></pre>
-<dl>
-<dt>Paid to</dt><dd><code>{receiver}</code></dd>
-<dt>Through the channel contract</dt><dd><code>{contract}</code></dd>
-<dt>In the token</dt><dd><code>{token}</code></dd>
-</dl>
-</main>
-</body>
-</html>
-"#;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-    use microraiden_protocol::Address;
-
-    #[test]
-    fn the_plain_page_shows_the_price_and_escapes_what_a_token_calls_itself() {
-        let (parts, ()) = http::Request::new(()).into_parts();
-        let [receiver, contract, token] = [1, 2, 3].map(Address::repeat_byte);
-        let seller = Seller::new(HeaderValue::from_static("/api/1"), receiver, contract, token);
-        let request = PageRequest {
-            parts: &parts,
-            price: 1_500.into(),
-            seller: &seller,
-            symbol: "<b>T'{token}",
-            decimals: 3,
-        };
-        let own = Template::new("<a title='{price}'>{price} {receiver} {other} {").render(&request);
-        let shown = "1.5 &lt;b&gt;T&#39;{token}";
-        assert_eq!(own, format!("<a title='{shown}'>{shown} {receiver} {{other}} {{"));
-        let page = PlainPage.render(&request);
-        let page = std::str::from_utf8(&page).unwrap();
-        assert!(page.contains(&format!("This page costs {shown}<")), "{page}");
-        assert!(page.contains(&receiver.to_string()) && page.contains(&contract.to_string()));
-        assert!(!page.contains('{') || !page.contains("{price}"), "{page}");
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
 //! The REST interface below `/api/1`, and `/cm`: what the receiver holds, closing signatures, and
-//! what an operator may do.
+//! what an operator may do. Beside it, below `/js/microraiden`, the files of the [page](crate::page) of a 402.
 //!
 //! Bodies are the documentation's; amounts and numbers are decimal strings. In reading order:
 //! [`router`], `lists`, `stats`, `close` (a close by agreement), `operators` (who an operator is, and
@@ -18,6 +18,7 @@ mod stats;
 pub use operators::{OperatorError, Operators, begun, hash_password};
 
 use crate::layer::{GATEWAY_PATH, Paywall};
+use crate::page;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
@@ -30,7 +31,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// The path patterns that [`router`] answers.
-pub const PATTERNS: [&str; 14] = [
+pub const PATTERNS: [&str; 15] = [
     "/cm",
     "/api/1/stats",
     "/api/1/channels",
@@ -45,6 +46,7 @@ pub const PATTERNS: [&str; 14] = [
     "/api/1/admin/withdraw",
     "/api/1/admin/resume-selling",
     "/api/1/openapi.json",
+    page::PATTERN,
 ];
 
 /// The longest body of a request that is read.
@@ -68,8 +70,11 @@ struct Rest {
     stats: stats::Cached<stats::Bodies>,
 }
 
-/// The routes below `/api/1`, and `/cm`.
+/// The routes below `/api/1`, `/cm`, and the files of the built-in page.
 pub fn router(paywall: Paywall, settings: Settings) -> Router {
+    let files = Router::new()
+        .route(page::PATTERN, get(page::serve))
+        .with_state(paywall.clone());
     let rest = Rest {
         paywall,
         legacy_close: settings.legacy_close,
@@ -101,6 +106,7 @@ pub fn router(paywall: Paywall, settings: Settings) -> Router {
         .route("/cm", get(|| async { json(StatusCode::OK, &"OK") }))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::new(rest))
+        .merge(files)
 }
 
 impl Rest {

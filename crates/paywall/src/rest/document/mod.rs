@@ -404,17 +404,16 @@ fn any_of(one: impl Into<RefOr<Schema>>, other: impl Into<RefOr<Schema>>) -> Sch
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page;
     use crate::rest::PATTERNS;
 
     #[test]
-    fn every_pattern_is_described_and_nothing_else() {
+    fn every_pattern_of_the_interface_is_described_and_nothing_else() {
         let document: serde_json::Value = serde_json::from_slice(DOCUMENT.as_ref().unwrap()).unwrap();
-        let described: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-        assert_eq!(described.len(), PATTERNS.len());
-        assert!(
-            PATTERNS
-                .iter()
-                .all(|pattern| described.iter().any(|path| path == pattern))
-        );
+        let mut described: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+        let mut patterns: Vec<_> = PATTERNS.iter().filter(|path| **path != page::PATTERN).collect();
+        described.sort();
+        patterns.sort();
+        assert_eq!(described, patterns);
     }
 }
