@@ -9,6 +9,7 @@ mod browsers;
 mod closes;
 mod crowd;
 mod described;
+mod dev_chain;
 mod gas;
 mod hostile;
 mod metered;

@@ -133,6 +133,7 @@ impl Loaded {
                 }
                 None => None,
             },
+            dev_chain: None,
         };
         match site.check() {
             Ok(()) => Ok(site),

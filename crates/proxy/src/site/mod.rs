@@ -1,4 +1,4 @@
-//! What a proxy shows: routes by host and path, and the REST interface.
+//! What a proxy shows: routes by host and path, the REST interface, and the files of the page.
 //!
 //! A request is answered by the routes of its host, most exact name first; by the routes that name
 //! no host, when none names its own. The REST interface is there for every host.
@@ -13,6 +13,7 @@ pub use route::{NotAStatus, Prices, Resource, Route, Statuses};
 use crate::admission::{Admission, AdmissionLayer, Limiters};
 use crate::client::ClientLayer;
 use crate::cors::Cors;
+use crate::dev_chain::OfferedChain;
 use crate::folder::Folder;
 use crate::network::Network;
 use crate::pages::{PAGE_FILES, PaywallPages};
@@ -20,6 +21,7 @@ use crate::quota::{QuotaError, Quotas};
 use crate::upstream::UpstreamError;
 use axum::Router;
 use host::ByHost;
+use microraiden_paywall::page::DEV_CHAIN_PATH;
 use microraiden_paywall::{Paywall, rest};
 use one_reading::Patterns;
 use std::collections::HashMap;
@@ -44,8 +46,11 @@ pub struct Site {
     pub admission: Admission,
     /// A page that is free at `/`; see [`index`](crate::pages::index).
     pub index: Option<Folder>,
-    /// What browsers get with a 402, and the files of that page; a plain page by default.
+    /// What browsers get with a 402, and the files of that page; by default one that pays from a wallet in the
+    /// browser.
     pub pages: Option<PaywallPages>,
+    /// A development chain on which that page can pay from a throw-away wallet; only where the contract is on one.
+    pub dev_chain: Option<OfferedChain>,
 }
 
 /// What is counted, whatever site is shown.
@@ -137,7 +142,8 @@ impl Site {
         let mut patterns = matchit::Router::new();
         let index = self.index.is_some().then_some("/");
         let pages = self.pages.is_some().then_some(PAGE_FILES);
-        for pattern in rest::PATTERNS.into_iter().chain(index).chain(pages) {
+        let chain = self.dev_chain.is_some().then_some(DEV_CHAIN_PATH);
+        for pattern in rest::PATTERNS.into_iter().chain(index).chain(pages).chain(chain) {
             // Ours do not conflict.
             let _ = patterns.insert(pattern, ());
         }
@@ -154,6 +160,9 @@ impl Site {
         if let Some(pages) = &self.pages {
             router = router.route_service(PAGE_FILES, pages.files());
         }
+        if let Some(chain) = self.dev_chain.as_ref().filter(|_| paywall.offers_dev_chain()) {
+            router = router.route(DEV_CHAIN_PATH, chain.relay());
+        }
         router
     }
 
@@ -163,10 +172,14 @@ impl Site {
     /// As [`Self::check`].
     pub(crate) fn router(&self, paywall: &Paywall, counts: &Counts) -> Result<Router, SiteError> {
         let mut tables = self.by_host()?;
-        let paywall = &match &self.pages {
-            Some(pages) => paywall.clone().with_page(pages.page()),
-            None => paywall.clone(),
-        };
+        let mut paywall = paywall.clone();
+        if let Some(pages) = &self.pages {
+            paywall = paywall.with_page(pages.page());
+        }
+        if let Some(chain) = &self.dev_chain {
+            paywall = paywall.with_dev_chain_funder(chain.funder.clone());
+        }
+        let paywall = &paywall;
         // Made once, though several hosts may have it.
         let service = |(number, route): (usize, &Route)| {
             let service = route.service(paywall, counts);
@@ -220,6 +233,7 @@ fn insert(patterns: &mut matchit::Router<()>, path: &str) -> Result<(), matchit:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use microraiden_protocol::SecretKey;
 
     fn site(routes: &[(&[&str], &str)]) -> Site {
         let route = |(hosts, path): &(&[&str], &str)| Route {
@@ -258,6 +272,16 @@ mod tests {
         for ours in rest::PATTERNS {
             assert!(check(&[ours]).is_err(), "{ours}");
         }
+        // Of a folder of scripts, only those that are the page's are not the seller's.
+        assert!(check(&["/js/{*rest}"]).is_ok());
+        let relayed = Site {
+            dev_chain: Some(OfferedChain {
+                node: "http://127.0.0.1:1".parse().expect("a URL"),
+                funder: SecretKey::from_bytes(&[1; 32]).expect("a key"),
+            }),
+            ..site(&[(&[], DEV_CHAIN_PATH)])
+        };
+        assert!(relayed.check().is_err());
     }
 
     #[test]
