@@ -1,7 +1,6 @@
 //! What the client gets instead of content, and the headers beside it.
 
 use crate::layer::{Paywall, Terms};
-use crate::page::PageRequest;
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -170,19 +169,8 @@ fn payment_required(
     let html = prefers_html(&parts.headers);
     let mut response = Response::new(Body::empty());
     if html {
-        let contract = paywall.manager.contract();
-        let token = contract.token();
         let page = terms.page.as_ref().unwrap_or(&paywall.page);
-        let body = page.render(&PageRequest {
-            parts,
-            price,
-            seller: &paywall.seller,
-            chain_id: contract.escrow().chain_id,
-            symbol: &token.symbol,
-            decimals: token.decimals,
-            headers: &headers,
-            funder: paywall.funder.as_ref(),
-        });
+        let body = page.render(&paywall.page_request(parts, price, &headers));
         *response.body_mut() = body.into();
         *response.headers_mut() = page.headers();
     }

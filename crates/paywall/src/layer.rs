@@ -1,11 +1,12 @@
 //! What all paywalled resources of a receiver share, and the layer for one of them.
 
 use crate::answers::Answers;
-use crate::page::{BuiltIn, Page};
+use crate::page::{BuiltIn, Page, PageRequest};
 use crate::patience::Patience;
 use crate::price::{AsyncPrice, IntoQuote, MethodPrices, PriceRequest, Pricing};
 use crate::service::PaywallService;
-use http::{HeaderValue, Method, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use microraiden_http::Seller;
 use microraiden_manager::{ChannelManager, DEVELOPMENT_CHAINS};
 use microraiden_protocol::{Amount, Escrow, Price, SecretKey};
@@ -114,6 +115,27 @@ impl Paywall {
             paywall: self.clone(),
             pricing: Arc::new(pricing),
             terms: Arc::default(),
+        }
+    }
+
+    /// What a page may show: of a request with this price, and an answer with these headers.
+    pub(crate) fn page_request<'a>(
+        &'a self,
+        parts: &'a Parts,
+        price: Price,
+        headers: &'a HeaderMap,
+    ) -> PageRequest<'a> {
+        let contract = self.manager.contract();
+        let token = contract.token();
+        PageRequest {
+            parts,
+            price,
+            seller: &self.seller,
+            chain_id: contract.escrow().chain_id,
+            symbol: &token.symbol,
+            decimals: token.decimals,
+            headers,
+            funder: self.funder.as_ref(),
         }
     }
 

@@ -3,16 +3,17 @@
 //! All have one version, by what is in them. Pages refer to them with it, and then they are kept by browsers for
 //! good; by another address they are asked for anew each time.
 
-use super::protection;
+use super::{Page, Template, protection};
 use crate::layer::Paywall;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use microraiden_http::accepts_gzip;
-use microraiden_protocol::{hex, keccak256};
+use microraiden_protocol::{Price, hex, keccak256};
 use std::io::{self, Write};
 use std::sync::{LazyLock, OnceLock};
 
@@ -22,6 +23,7 @@ pub(crate) const PATTERN: &str = "/js/microraiden/{*file}";
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The page itself, which comes with a 402 only.
 const INDEX: &str = include_str!("../../page/index.html");
@@ -32,9 +34,13 @@ const SOURCES: [(&str, &str, &str); 6] = [
     ("paywall.css", CSS, include_str!("../../page/paywall.css")),
     ("client.js", SCRIPT, include_str!("../../page/client.js")),
     (FOR_DEVELOPMENT, SCRIPT, include_str!("../../page/throwaway.js")),
-    ("tokens.html", HTML, include_str!("../../page/tokens.html")),
+    ("licences.txt", TEXT, include_str!("../../page/licences.txt")),
     ("tokens.js", SCRIPT, include_str!("../../page/tokens.js")),
 ];
+
+/// The page to buy test tokens, which is filled for whoever asks.
+const TOKENS: &str = "tokens.html";
+const TOKENS_PAGE: &str = include_str!("../../page/tokens.html");
 
 /// What is there only with a development chain.
 const FOR_DEVELOPMENT: &str = "throwaway.js";
@@ -79,11 +85,30 @@ fn with_version(text: &str) -> String {
 pub(crate) async fn serve(
     State(paywall): State<Paywall>,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    parts: Parts,
 ) -> Response<Body> {
-    let with_development = paywall.offers_dev_chain();
-    answer(&name, query.as_deref(), &headers, with_development)
+    match name == TOKENS {
+        true => tokens(&paywall, &parts),
+        false => answer(
+            &name,
+            parts.uri.query(),
+            &parts.headers,
+            paywall.offers_dev_chain(),
+        ),
+    }
+}
+
+/// The page to buy test tokens.
+fn tokens(paywall: &Paywall, parts: &Parts) -> Response<Body> {
+    static PAGE: LazyLock<Template> = LazyLock::new(|| Template::new(with_version(TOKENS_PAGE)));
+    let none = HeaderMap::new();
+    let page = PAGE.render(&paywall.page_request(parts, Price::ZERO, &none));
+    let mut response = Response::new(Body::from(page));
+    let headers = response.headers_mut();
+    headers.extend(protection());
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn answer(name: &str, query: Option<&str>, request: &HeaderMap, with_development: bool) -> Response<Body> {
@@ -109,12 +134,11 @@ fn answer(name: &str, query: Option<&str>, request: &HeaderMap, with_development
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    if file.content_type == HTML {
-        headers.extend(protection());
-    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if gzip.is_some() {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -188,12 +212,11 @@ mod tests {
             let kind = match file.name.rsplit_once('.').unwrap().1 {
                 "js" => "text/javascript; charset=utf-8",
                 "css" => "text/css; charset=utf-8",
-                "html" => "text/html; charset=utf-8",
+                "txt" => "text/plain; charset=utf-8",
                 other => panic!("{other}"),
             };
             assert_eq!(headers["content-type"], kind);
             assert_eq!(headers["x-content-type-options"], "nosniff");
-            assert_eq!(headers.contains_key("content-security-policy"), kind == HTML);
             assert_eq!(body(served).await, file.plain);
         }
         for name in [
@@ -272,7 +295,7 @@ mod tests {
     /// A file that a page refers to without it would be asked for anew with every page.
     #[test]
     fn pages_name_files_that_there_are_with_their_version() {
-        for page in [INDEX, include_str!("../../page/tokens.html")] {
+        for page in [INDEX, TOKENS_PAGE] {
             let mut found = 0;
             for attribute in ["src=\"", "href=\""] {
                 for (at, _) in page.match_indices(attribute) {
