@@ -7,6 +7,7 @@ use microraiden_chain::deploy::{self, TokenParams};
 use microraiden_chain::{Contract, Node, Wallet, keys, token};
 use microraiden_devchain::{Config, DevChain, Mining};
 use microraiden_protocol::{BlockNumber, SecretKey};
+use microraiden_proxy::OfferedChain;
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +28,8 @@ const DEPLOYER: usize = 0;
 pub(crate) const RECEIVER: usize = 1;
 /// Which one pays.
 const SENDER: usize = 2;
+/// Whose ether the throw-away wallets of browsers begin with.
+const FUNDER: usize = 9;
 
 /// A chain with a channel contract, a receiver, a sender who owns tokens, and a folder for files that is removed in the
 /// end.
@@ -113,15 +116,37 @@ impl Sandbox {
         self.files.path().join(name)
     }
 
-    /// Commands to try, which work while the chain is up: they buy what is at `url` for `max_price` at most.
+    /// What browsers may use of the chain, to pay from throw-away wallets.
+    ///
+    /// # Errors
+    /// When the key is none, which cannot be.
+    pub(crate) fn dev_chain(&self) -> Result<OfferedChain, Failure> {
+        let mut node = self.rpc.clone();
+        let by_http = match node.scheme() {
+            "ws" => Some("http"),
+            "wss" => Some("https"),
+            _ => None,
+        };
+        if let Some(scheme) = by_http {
+            // Of these either can take the place of the other.
+            let _ = node.set_scheme(scheme);
+        }
+        let funder = key_of(FUNDER)?;
+        Ok(OfferedChain { node, funder })
+    }
+
+    /// What to try while the chain is up: a browser begins at `page`, and commands buy what is at `url` for `max_price` at
+    /// most.
     ///
     /// # Errors
     /// When the program's own file is not known.
-    pub(crate) fn by_hand(&self, url: &Url, max_price: &str) -> Result<String, Failure> {
+    pub(crate) fn by_hand(&self, page: &Url, url: &Url, max_price: &str) -> Result<String, Failure> {
         let program = std::env::current_exe()?;
         let [key, book] = ["sender.key", "sender.book"].map(|name| self.file(name));
         Ok(format!(
-            "Ask for something without paying:\n\n  \
+            "Open this in a browser to see the page, and to pay from a throw-away wallet:\n\n  \
+             {page}\n\n\
+             Ask for something without paying:\n\n  \
              curl -i {url}\n\n\
              Pay for it, from a channel that is opened for it, and once more from the same channel:\n\n  \
              {} get {url} \\\n    --private-key {} \\\n    --book {} \\\n    --rpc-provider {} \\\n    \

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// What is sold, for how many thousandths of a token.
 pub(crate) const RESOURCES: [(&str, u64); 3] = [("/echofix/hello", 5), ("/fortune", 2), ("/teapot", 3)];
 
+/// What a browser finds besides: pages of a story, and what each costs in thousandths of a token.
+const STORY: (&str, u64) = ("/story/1", 1);
+
 /// How many requests are paid after the top-up, as a part of those before.
 const MORE: u32 = 4;
 

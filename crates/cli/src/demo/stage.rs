@@ -1,12 +1,14 @@
 //! Everything the demo plays on: chain, contracts, upstream, proxy, and files for trying by hand.
 
-use super::{RESOURCES, content, thousandths};
+use super::content::{self, Item};
+use super::{RESOURCES, STORY, thousandths};
 use crate::sandbox::Sandbox;
-use crate::{Failure, listen};
-use microraiden_chain::Contract;
+use crate::{Failure, amounts, listen};
+use http::StatusCode;
+use microraiden_chain::{Contract, TokenInfo};
 use microraiden_manager::Receiver;
 use microraiden_protocol::{Address, Amount, Deposit, Price};
-use microraiden_proxy::{Limits, Route, Site};
+use microraiden_proxy::{Limits, Route, Site, Statuses};
 use microraiden_sender::{Client, DepositPolicy, SessionConfig};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -48,7 +50,8 @@ impl Stage {
             limits: Limits::default(),
             certificates: None,
             site: Site {
-                routes: routes(&upstream().await?, contract.token().decimals)?,
+                routes: routes(&upstream(contract.token()).await?, contract.token().decimals)?,
+                dev_chain: Some(sandbox.dev_chain()?),
                 ..Site::default()
             },
         };
@@ -125,10 +128,12 @@ impl Stage {
         Ok(format!("http://{}{resource}", self.address).parse()?)
     }
 
-    /// Commands to try, which work while the demo stays up.
+    /// What to try while the demo stays up.
     pub(super) fn by_hand(&self) -> Result<String, Failure> {
         let max_price = format!("0.01 {}", self.contract().token().symbol);
-        let commands = self.sandbox.by_hand(&self.url("/echofix/hello")?, &max_price)?;
+        let commands = self
+            .sandbox
+            .by_hand(&self.url("/")?, &self.url("/echofix/hello")?, &max_price)?;
         Ok(format!("\nThe proxy stays up until Ctrl-C. {commands}"))
     }
 
@@ -143,19 +148,27 @@ impl Stage {
 }
 
 /// Starts the server with the content.
-async fn upstream() -> Result<Url, Failure> {
+async fn upstream(token: &TokenInfo) -> Result<Url, Failure> {
+    let list = RESOURCES.iter().chain([&STORY]).map(|(path, price)| {
+        let price = thousandths(*price, token.decimals)?;
+        let price = amounts::format(price, &token.symbol, token.decimals);
+        Ok(Item { path, price })
+    });
+    let list = list.collect::<Result<_, Failure>>()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?).parse()?;
-    tokio::spawn(content::serve(listener));
+    tokio::spawn(content::serve(listener, list));
     Ok(url)
 }
 
 fn routes(upstream: &Url, decimals: u8) -> Result<Vec<Route>, Failure> {
-    RESOURCES
-        .iter()
-        .map(|(resource, price)| {
-            let path = resource.replace("/hello", "/{param}");
-            Ok(Route::new(path, thousandths(*price, decimals)?, upstream.clone()))
-        })
-        .collect()
+    let mut routes = vec![Route::new("/", 0, upstream.clone())];
+    for (resource, price) in RESOURCES.iter().chain([&STORY]) {
+        let path = resource.replace("/hello", "/{param}").replace("/1", "/{page}");
+        let mut route = Route::new(path, thousandths(*price, decimals)?, upstream.clone());
+        // Who mistypes a page's number does not pay for that.
+        route.free_statuses = vec![Statuses::One(StatusCode::NOT_FOUND)];
+        routes.push(route);
+    }
+    Ok(routes)
 }

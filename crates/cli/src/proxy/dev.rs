@@ -4,6 +4,7 @@ use crate::Failure;
 use crate::sandbox::Sandbox;
 use microraiden_devchain::StartError;
 use microraiden_protocol::{Address, BlockNumber};
+use microraiden_proxy::OfferedChain;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -68,12 +69,20 @@ impl Dev {
         self.0.file("receiver.db")
     }
 
-    /// Commands to try, which buy what is at `url` for `price`.
+    /// What browsers may use of it.
+    ///
+    /// # Errors
+    /// When the key is none, which cannot be.
+    pub(crate) fn dev_chain(&self) -> Result<OfferedChain, Failure> {
+        self.0.dev_chain()
+    }
+
+    /// What to try, which buys what is at `url` for `price`.
     ///
     /// # Errors
     /// When the program's own file is not known.
     pub(crate) fn by_hand(&self, url: &Url, price: &str) -> Result<String, Failure> {
-        let commands = self.0.by_hand(url, price)?;
+        let commands = self.0.by_hand(url, url, price)?;
         Ok(format!("\nThe proxy sells until Ctrl-C. {commands}"))
     }
 

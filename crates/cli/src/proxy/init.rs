@@ -332,6 +332,7 @@ mod tests {
             let source = Source {
                 config: Some(path.clone()),
                 options,
+                dev_chain: None,
             };
             let settings = source.load().unwrap().settings;
             assert_eq!(settings.private_key, Some(folder.path().join(KEY)));

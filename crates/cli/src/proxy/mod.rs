@@ -133,7 +133,7 @@ impl Loaded {
                 }
                 None => None,
             },
-            dev_chain: None,
+            dev_chain: self.dev_chain.clone(),
         };
         match site.check() {
             Ok(()) => Ok(site),
@@ -304,6 +304,7 @@ pub(crate) async fn run(mut args: ProxyArgs) -> Result<(), Failure> {
     options.start_block = Some(dev.start_block().0);
     options.private_key = Some(dev.receiver_key_file());
     options.state_file = Some(dev.state_file());
+    args.source.dev_chain = Some(dev.dev_chain()?);
     let sold = sell(args, Some(&dev), notify, Some(stop)).await;
     dev.stop().await;
     sold

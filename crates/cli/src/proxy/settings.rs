@@ -8,9 +8,9 @@ use crate::args::local_address;
 use crate::exit::Misuse;
 use clap::Args;
 use microraiden_protocol::Address;
-use microraiden_proxy::Network;
 use microraiden_proxy::admission::{Rate, Rule};
 use microraiden_proxy::quota::FreeQuota;
+use microraiden_proxy::{Network, OfferedChain};
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -199,7 +199,7 @@ settings! {
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     index_file: Option<PathBuf>,
     /// The folder of the page that browsers get with a 402: its index.html, and what that page uses, free below /js/;
-    /// a plain page by default
+    /// by default one that pays from a wallet in the browser
     #[arg(long, value_name = "FOLDER", help_heading = "Server")]
     paywall_info: Option<PathBuf>,
     /// Let web pages of this origin use the proxy from a browser; * for all; may be repeated
@@ -278,6 +278,9 @@ pub(crate) struct Source {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) options: Settings,
+    /// What `--dev` offers to browsers; nothing else does, and no option can.
+    #[arg(skip)]
+    pub(crate) dev_chain: Option<OfferedChain>,
 }
 
 /// Settings that belong together, and where each comes from.
@@ -286,6 +289,7 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     options: Settings,
     file: Option<ConfigFile>,
+    pub(crate) dev_chain: Option<OfferedChain>,
 }
 
 impl Source {
@@ -317,6 +321,7 @@ impl Source {
             settings: self.options.clone().or(from_file),
             options: self.options.clone(),
             file,
+            dev_chain: self.dev_chain.clone(),
         };
         loaded.check()?;
         Ok(loaded)

@@ -75,6 +75,11 @@ async fn the_demo_runs_on_another_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_stays_up_and_its_commands_work() {
     let mut program = Program::start(&["demo", "--payments", "3"]);
+    let start = program.wait_for("page", |line| {
+        line.trim()
+            .strip_prefix("http://")
+            .map(|rest| format!("http://{rest}"))
+    });
     let url = program.wait_for("curl command", |line| {
         line.trim().strip_prefix("curl -i ").map(str::to_owned)
     });
@@ -90,5 +95,56 @@ async fn the_demo_stays_up_and_its_commands_work() {
         assert_eq!(String::from_utf8_lossy(&paid.stdout), "hello");
         assert!(told.contains("paid 0.005 TKN") && told.contains(left), "{told}");
     }
+    browse(&start).await;
+    // Each page is paid for itself, and one that is not there is not paid at all.
+    for (path, told, shown) in [
+        ("story/2", "paid 0.001 TKN", "<h1>The second bridge</h1>"),
+        (
+            "fortune' -H 'Accept: text/html",
+            "paid 0.002 TKN",
+            "<blockquote>Small debts",
+        ),
+        ("story/4", "paid 0 TKN", ""),
+    ] {
+        let command = command.replacen(&url, &format!("'{start}{path}'"), 1);
+        let paid = Command::new("sh").args(["-c", &command]).output().unwrap();
+        let (page, said) = (
+            String::from_utf8_lossy(&paid.stdout),
+            String::from_utf8_lossy(&paid.stderr),
+        );
+        assert!(
+            page.contains(shown) && said.contains(told),
+            "{path}: {page}\n{said}"
+        );
+    }
     assert!(program.signal("INT"), "Ctrl-C ends the demo in order");
+}
+
+/// Looks around as a browser does: the first page is free and names what is for sale, each with its price.
+async fn browse(start: &str) {
+    let client = reqwest::Client::new();
+    let get = async |address: String| {
+        let answer = client
+            .get(address)
+            .header("accept", "text/html")
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, index) = get(start.to_owned()).await;
+    assert_eq!(status, 200);
+    for (path, price) in [
+        ("/echofix/hello", "0.005 TKN"),
+        ("/fortune", "0.002 TKN"),
+        ("/teapot", "0.003 TKN"),
+        ("/story/1", "0.001 TKN"),
+    ] {
+        let (_, rest) = index.split_once(&format!("href=\"{path}\"")).expect(path);
+        let (item, _) = rest.split_once("</li>").expect(path);
+        assert!(item.contains(price), "{path}: {item}");
+        let (status, page) = get(format!("{start}{}", &path[1..])).await;
+        assert_eq!(status, 402, "{path}");
+        assert!(page.contains(price) && page.contains("\"devChain\":{"), "{page}");
+    }
 }

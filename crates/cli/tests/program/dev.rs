@@ -1,7 +1,10 @@
 //! `proxy --dev`: something to sell on, without anything at hand.
 
 use crate::process::Program;
+use http::StatusCode;
+use microraiden_devchain::ACCOUNTS;
 use microraiden_tests::Upstream;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +12,7 @@ use std::process::Command;
 
 /// A proxy on a development chain; its address, and the command that it prints to pay by.
 fn start(upstream: &Upstream) -> (Program, String, String) {
+    // The order in which it prints them: first what needs nothing but a browser.
     let mut program = Program::start(&[
         "proxy",
         "--dev",
@@ -22,9 +26,15 @@ fn start(upstream: &Upstream) -> (Program, String, String) {
     program.wait_for("warning", |line| {
         line.contains("everybody knows its keys").then_some(())
     });
+    program.wait_for("page", |line| line.contains("in a browser").then_some(()));
+    let page = program.wait_for("URL", |line| {
+        let url = line.trim();
+        (url.starts_with("http://") && url.ends_with('/')).then(|| url.to_owned())
+    });
     let unpaid = program.wait_for("curl command", |line| {
         line.trim().strip_prefix("curl -i ").map(str::to_owned)
     });
+    assert_eq!(page, unpaid);
     let command = program.wait_for_get_command();
     (program, unpaid, command)
 }
@@ -58,6 +68,57 @@ async fn a_first_try_needs_nothing_and_leaves_nothing() {
     assert_eq!(upstream.served(), 2);
     assert!(program.signal("TERM"));
     assert!(!folder.exists(), "{} stays", folder.display());
+}
+
+/// What a browser gets: the page, and beside it the chain to pay on.
+async fn browse(url: &str) -> (Value, StatusCode, Value) {
+    let client = reqwest::Client::new();
+    let page = client
+        .get(url)
+        .header("accept", "text/html")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(page.status(), StatusCode::PAYMENT_REQUIRED);
+    let page = page.text().await.unwrap();
+    let (_, rest) = page.split_once(r#"id="offer">"#).unwrap();
+    let offer: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
+    let chain = format!("{url}js/microraiden/chain");
+    let call = json!({
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "eth_getBalance",
+        "params": [ACCOUNTS[9].address, "latest"],
+    });
+    let asked = client.post(chain).header("content-type", "application/json");
+    let answer = asked.body(call.to_string()).send().await.unwrap();
+    let status = answer.status();
+    let answer = serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default();
+    (offer, status, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_can_pay_on_the_chain_also_after_a_reload() {
+    let upstream = Upstream::start().await;
+    let (mut program, url, _) = start(&upstream);
+    for round in 0..2 {
+        let (offer, status, answer) = browse(&url).await;
+        assert_eq!(offer["price"], "9000000000000000000");
+        assert_eq!(offer["devChain"]["url"], "/js/microraiden/chain");
+        let key = ACCOUNTS[9].secret_key.to_string();
+        assert_eq!(offer["devChain"]["funder"], key);
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let ether = answer["result"].as_str().unwrap();
+        assert!(
+            ether.len() > "0xde0b6b3a7640000".len(),
+            "less than 16 ether: {ether}"
+        );
+        if round == 0 {
+            program.send("HUP");
+            program.wait_for("reload", |line| line.contains("were read again").then_some(()));
+        }
+    }
+    assert!(program.signal("TERM"));
 }
 
 /// The second one finds the usual port taken, by the first or by somebody else.

@@ -137,6 +137,7 @@ fn options_win_over_the_file_and_one_contract_replaces_the_other() {
     let source = Source {
         config: Some(path),
         options,
+        dev_chain: None,
     };
     let Settings {
         port,
