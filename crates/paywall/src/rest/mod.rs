@@ -1,5 +1,5 @@
 //! The REST interface below `/api/1`, and `/cm`: what the receiver holds, closing signatures, and
-//! what an operator may do. Beside it, below `/js/microraiden`, the files of the [page](crate::page) of a 402.
+//! what an operator may do. Beside it, below `/js/microraiden`, the files of the [`page`] of a 402.
 //!
 //! Bodies are the documentation's; amounts and numbers are decimal strings. In reading order:
 //! [`router`], `lists`, `stats`, `close` (a close by agreement), `operators` (who an operator is, and
