@@ -22,9 +22,9 @@ export type ErrorCode =
   | "invalid-signature"
   /** A balance proof is not the one that was signed. */
   | "invalid-proof"
-  /** Text is not an amount of this token. */
+  /** Text is not an amount of this token, or an amount is not one that a channel can take. */
   | "invalid-amount"
-  /** A transaction was mined and has failed. */
+  /** A transaction was mined and has failed, would fail, or was replaced by another one in the wallet. */
   | "transaction-failed"
   /** The wallet or its node failed; the reason is in `cause`. */
   | "provider-failed";

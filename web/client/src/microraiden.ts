@@ -259,10 +259,10 @@ export class MicroRaiden {
    * Deposits `deposit` base units in a new channel and makes it the current one, once a block lies above. In one transaction
    * where the token can (ERC223), otherwise in two.
    *
-   * @throws MicroRaidenError `not-enough-tokens` before anything is sent
+   * @throws MicroRaidenError `not-enough-tokens`, or `invalid-amount` for what the contract does not take, before anything is sent
    */
   async openChannel(account: Address, receiver: Address, deposit: bigint): Promise<void> {
-    await this.#checkTokens(account, deposit);
+    await this.#checkDeposit(account, deposit);
     const data = encodePacked(["address", "address"], [account, receiver]);
     const create = { at: this.contract, functionName: "createChannel", args: [receiver, deposit] };
     const receipt = await this.#deposit(account, deposit, data, create);
@@ -275,9 +275,9 @@ export class MicroRaiden {
   /** Adds `deposit` base units to the current channel and waits until a block lies above; gives the transaction's hash. */
   async topUpChannel(deposit: bigint): Promise<Hex> {
     const { account, receiver, block } = this.#current();
-    const { state } = await this.getChannelInfo();
+    const { state, deposit: held } = await this.getChannelInfo();
     if (state !== "opened") throw new MicroRaidenError("wrong-state", `Tried topping up ${state} channel`);
-    await this.#checkTokens(account, deposit);
+    await this.#checkDeposit(account, deposit, held);
     const data = encodePacked(["address", "address", "uint32"], [account, receiver, block]);
     const topUp = { at: this.contract, functionName: "topUp", args: [receiver, block, deposit] };
     return (await this.#deposit(account, deposit, data, topUp)).transactionHash;
@@ -502,8 +502,13 @@ export class MicroRaiden {
     return search(BigInt(from), BigInt(await this.#blockNumber()));
   }
 
-  async #checkTokens(account: Address, deposit: bigint): Promise<void> {
+  /** Whether an account can deposit so much more in a channel that has `held`: asked before it approves of anything. */
+  async #checkDeposit(account: Address, deposit: bigint, held = 0n): Promise<void> {
     if (deposit <= 0n) throw new MicroRaidenError("invalid-amount", "A deposit must be more than 0");
+    const limit = await this.#read<bigint>("channel_deposit_bugbounty_limit", []);
+    if (held + deposit > limit) {
+      throw new MicroRaidenError("invalid-amount", `A channel's deposit is at most ${this.tkn2num(limit)} tokens in all`);
+    }
     const { balance } = await this.getTokenInfo(account);
     if (balance < deposit) {
       const amounts = `Token balance = ${this.tkn2num(balance)} , required = ${this.tkn2num(deposit)}`;
