@@ -567,16 +567,23 @@ export class MicroRaiden {
     }
   }
 
-  /** Waits until a transaction, or what its sender replaced it by, is mined and `above` blocks lie above it. */
+  /**
+   * Waits until a transaction, or the same at another price, is mined and `above` blocks lie above it. One that was cancelled
+   * in the wallet, or gave way to another, has failed.
+   */
   async #waitTx(hash: Hex, above = 0): Promise<TransactionReceipt> {
+    let isDropped = false;
     const receipt = await waitForTransactionReceipt(this.client, {
       hash,
       confirmations: above + 1,
       timeout: 0,
       retryCount: Infinity,
+      retryDelay: this.client.pollingInterval,
+      onReplaced: ({ reason }) => (isDropped = reason !== "repriced"),
     }).catch((error: unknown) => {
       throw wrapped(error, "transaction");
     });
+    if (isDropped) throw new MicroRaidenError("transaction-failed", `Transaction ${hash} was replaced by another one`);
     if (receipt.status !== "success") {
       throw new MicroRaidenError("transaction-failed", `Transaction ${receipt.transactionHash} was mined and has failed`);
     }
