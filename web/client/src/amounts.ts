@@ -3,6 +3,11 @@ import { MicroRaidenError } from "./errors.js";
 /** The largest amount of a channel: 2¹⁹² − 1 base units. */
 export const MAX_AMOUNT = 2n ** 192n - 1n;
 
+/** @throws MicroRaidenError `invalid-amount` for what cannot be a balance: less than 0, or more than {@link MAX_AMOUNT}. */
+export function checkBalance(balance: bigint): void {
+  if (balance < 0n || balance > MAX_AMOUNT) throw new MicroRaidenError("invalid-amount", `${balance} cannot be a balance`);
+}
+
 /**
  * Reads tokens as base units, exactly: `"1.5"` with 18 decimals is 1500000000000000000n.
  *

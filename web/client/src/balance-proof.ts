@@ -54,6 +54,9 @@ export async function signer(entries: TypedEntry[], signature: string): Promise<
   const v = Number(`0x${signature.slice(130)}`);
   const s = BigInt(`0x${signature.slice(66, 130)}`);
   if (![0, 1, 27, 28].includes(v) || s > HALF_ORDER) return undefined;
-  const hash = typedSignatureHash(entries);
-  return recoverAddress({ hash, signature: signature as Hex }).catch(() => undefined);
+  try {
+    return await recoverAddress({ hash: typedSignatureHash(entries), signature: signature as Hex });
+  } catch {
+    return undefined;
+  }
 }

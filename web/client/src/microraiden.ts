@@ -22,7 +22,7 @@ import {
 } from "viem/actions";
 import { decodeFunctionResult, encodeFunctionData } from "viem/utils";
 import { contractAbi, tokenAbi } from "./abi.js";
-import { formatAmount, parseAmount } from "./amounts.js";
+import { checkBalance, formatAmount, parseAmount } from "./amounts.js";
 import { balanceProof, closingMessage, signer, typedSignatureHash } from "./balance-proof.js";
 import type { MicroChannel, MicroChannelInfo, MicroProof, MicroTokenInfo } from "./channel.js";
 import { InsufficientFundsError, MicroRaidenError, isDenied, isUnsupported, wrapped } from "./errors.js";
@@ -345,13 +345,15 @@ export class MicroRaiden {
    * Signs a balance of the current channel, by default its own, and keeps it as `next_proof` (and as `proof` when that has
    * the same balance). What is signed already is given again.
    *
-   * @throws MicroRaidenError `user-denied`; `invalid-signature` when the wallet signed with another key, or something else
+   * @throws MicroRaidenError `user-denied`; `invalid-signature` when the wallet signed with another key, or something else;
+   *   `invalid-amount` for what cannot be a balance
    */
   async signNewProof(proof?: MicroProof): Promise<MicroProof & { sig: Hex }> {
     const channel = this.#current();
     const { balance, sig } = proof ?? channel.proof;
     const known = sig ?? this.#signatureFor(balance);
     if (known) return { balance, sig: known };
+    checkBalance(balance);
     const message = balanceProof(channel.receiver, this.#place(balance));
     const signature = await this.#signTyped(channel.account, message);
     const by = await signer(message, signature);
@@ -371,13 +373,14 @@ export class MicroRaiden {
   }
 
   /**
-   * Signs what is owed after paying `amount` more.
+   * Signs what is owed after paying `amount` more; 0 signs what is owed.
    *
    * @throws InsufficientFundsError when the deposit does not cover it; MicroRaidenError `wrong-state` when the channel is not open
    */
   async incrementBalanceAndSign(amount: bigint): Promise<MicroProof & { sig: Hex }> {
     const { state, deposit } = await this.getChannelInfo();
     if (state !== "opened") throw new MicroRaidenError("wrong-state", "Tried signing on closed channel");
+    if (amount < 0n) throw new MicroRaidenError("invalid-amount", "A payment cannot be less than 0");
     const balance = this.#current().proof.balance + amount;
     if (balance > deposit) throw new InsufficientFundsError(deposit, balance);
     return this.signNewProof({ balance });
@@ -397,8 +400,13 @@ export class MicroRaiden {
     this.setChannel({ ...kept, proof: next_proof });
   }
 
-  /** Sets a balance that nobody has proved; its signature is dropped. */
+  /**
+   * Sets a balance that nobody has proved; its signature is dropped.
+   *
+   * @throws MicroRaidenError `invalid-amount` for what cannot be a balance
+   */
   setBalance(value: bigint): void {
+    checkBalance(value);
     const { next_proof: _, ...kept } = this.#current();
     this.setChannel({ ...kept, proof: { balance: value } });
   }
