@@ -50,8 +50,8 @@ export interface Options {
 
 /** How much more gas a transaction may use than was estimated, in percent: what it meets may have changed until it is mined. */
 const GAS_MARGIN = 25n;
-/** The smallest range of blocks that a search for events is split into. */
-const MIN_RANGE = 1_000n;
+/** The range of blocks that is not split any more in a search for events: every node searches as many at once. */
+const MIN_RANGE = 10n;
 /** What minting test tokens costs, in wei: 0.1 ether. */
 const MINT_PRICE = 100_000_000_000_000_000n;
 
