@@ -284,24 +284,21 @@ export class MicroRaiden {
   }
 
   /**
-   * Closes the current channel at `proof.balance`: for good with the receiver's closing signature, or with one that is in the
-   * channel already; otherwise on the sender's word, and the challenge period begins. Gives the transaction's hash once it
-   * is mined.
+   * Closes the current channel at `proof.balance`: for good with the receiver's closing signature, or with one for this
+   * balance that is in the channel already; otherwise on the sender's word, and the challenge period begins. Gives the
+   * transaction's hash once it is mined.
+   *
+   * @throws MicroRaidenError `invalid-signature` when `closingSig` is not the receiver's for this balance
    */
   async closeChannel(closingSig?: Hex): Promise<Hex> {
     const { state, withdrawn } = await this.getChannelInfo();
     if (state !== "opened") throw new MicroRaidenError("wrong-state", "Tried closing already closed channel");
     const channel = this.#current();
-    const signature = channel.closing_sig ?? closingSig;
+    const signature = await this.#agreement(channel, closingSig);
     if (!signature) {
       // Below what was withdrawn the contract pays no less, and the close would look like a lie.
       const { balance } = channel.proof;
       return this.#close("uncooperativeClose", [channel.receiver, channel.block, balance > withdrawn ? balance : withdrawn]);
-    }
-    const message = closingMessage(channel.account, this.#place(channel.proof.balance));
-    const by = await signer(message, signature);
-    if (!by || !isAddressEqual(by, channel.receiver)) {
-      throw new MicroRaidenError("invalid-signature", "Invalid closing signature: it is not the receiver's for this balance");
     }
     this.setChannel({ ...channel, closing_sig: signature });
     const { balance, sig } = channel.proof.sig ? channel.proof : await this.signNewProof();
@@ -549,6 +546,17 @@ export class MicroRaiden {
     } catch {
       return false;
     }
+  }
+
+  /** The receiver's agreement to close at the channel's balance: that in the channel, if it is not for another balance, or the one given. */
+  async #agreement(channel: MicroChannel, given: Hex | undefined): Promise<Hex | undefined> {
+    const message = closingMessage(channel.account, this.#place(channel.proof.balance));
+    for (const signature of [channel.closing_sig, given]) {
+      const by = signature && (await signer(message, signature));
+      if (by && isAddressEqual(by, channel.receiver)) return signature;
+    }
+    if (given === undefined) return undefined;
+    throw new MicroRaidenError("invalid-signature", "Invalid closing signature: it is not the receiver's for this balance");
   }
 
   async #close(functionName: string, args: readonly unknown[]): Promise<Hex> {
