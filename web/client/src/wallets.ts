@@ -62,6 +62,13 @@ export function discoverWallets(found: (wallets: Wallet[]) => void, patience = 4
   };
 }
 
+interface NodeError {
+  code: number;
+  message: string;
+  /** What a contract that said no has returned. */
+  data?: unknown;
+}
+
 /** A node's address as a provider; its own accounts sign, as a development node's do. */
 export function nodeProvider(url: string): Eip1193Provider {
   let id = 0;
@@ -69,8 +76,8 @@ export function nodeProvider(url: string): Eip1193Provider {
     async request({ method, params = [] }) {
       const body = JSON.stringify({ jsonrpc: "2.0", id: ++id, method, params });
       const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body });
-      const { result, error } = (await response.json()) as { result?: unknown; error?: { code: number; message: string } };
-      if (error) throw Object.assign(new Error(error.message), { code: error.code });
+      const { result, error } = (await response.json()) as { result?: unknown; error?: NodeError };
+      if (error) throw Object.assign(new Error(error.message), { code: error.code, data: error.data });
       return result;
     },
   };
@@ -83,7 +90,7 @@ export type ProviderSource = string | Eip1193Provider | { currentProvider: Eip11
 export function providerOf(source: ProviderSource): Eip1193Provider {
   if (!source) return nodeProvider("http://localhost:8545");
   if (typeof source === "string") return nodeProvider(source);
-  const provider = "currentProvider" in source ? source.currentProvider : source;
-  if (typeof provider?.request !== "function") throw new MicroRaidenError("invalid-provider", "Invalid web3 provider");
+  const provider = (source as { currentProvider?: Eip1193Provider }).currentProvider ?? (source as Eip1193Provider);
+  if (typeof provider.request !== "function") throw new MicroRaidenError("invalid-provider", "Invalid web3 provider");
   return provider;
 }
