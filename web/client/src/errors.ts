@@ -1,3 +1,5 @@
+import { ContractFunctionRevertedError, isHex } from "viem";
+
 /** What can go wrong, as a closed list to decide by; the message is for people. */
 export type ErrorCode =
   /** There is no provider to work with. */
@@ -61,9 +63,11 @@ export class InsufficientFundsError extends MicroRaidenError {
 /** The codes by which a provider says that the user said no (EIP-1193), or that it has no such method. */
 const DENIED = 4001;
 const UNSUPPORTED = [4200, -32601, -32004];
+/** The code by which a node says that a contract said no. */
+const REVERTED = 3;
 
 /** All errors behind an error, itself first. */
-function* chain(error: unknown): Generator<{ code?: unknown; message?: unknown }> {
+function* chain(error: unknown): Generator<{ code?: unknown; message?: unknown; data?: unknown }> {
   for (let depth = 0; typeof error === "object" && error !== null && depth < 10; depth++) {
     yield error;
     error = (error as { cause?: unknown }).cause;
@@ -85,11 +89,27 @@ export function isUnsupported(error: unknown): boolean {
   );
 }
 
+/** Whether the contract itself said no; not the wallet, the node or the connection, which viem does not tell apart. */
+export function isRevert(error: unknown): boolean {
+  const { code, message, data } = [...chain(error)].at(-1) ?? {};
+  // Some wallets wrap the answer of their node in another.
+  const inner = typeof data === "object" && data !== null ? (data as { code?: unknown; message?: unknown }) : {};
+  return isHex(data) || code === REVERTED || inner.code === REVERTED || [message, inner.message].some((text) => /revert/i.test(String(text)));
+}
+
+/** Why a contract said no, as far as it did: the name of its error, or its text. */
+function revertReason(error: unknown): string | undefined {
+  const reverted = [...chain(error)].find((one): one is ContractFunctionRevertedError => one instanceof ContractFunctionRevertedError);
+  const name = reverted?.data?.errorName;
+  return name === "Error" || name === "Panic" ? reverted?.reason : (name ?? reverted?.reason);
+}
+
 /** An error of the provider's as one of ours. */
 export function wrapped(error: unknown, doing: string): MicroRaidenError {
   if (error instanceof MicroRaidenError) return error;
   if (isDenied(error)) return new MicroRaidenError("user-denied", `User denied: ${doing}`, { cause: error });
-  const { shortMessage, message } = error as { shortMessage?: string; message?: string };
-  const reason = shortMessage ?? message ?? String(error);
+  // `details` is what the provider said, `shortMessage` what viem makes of it.
+  const { details, shortMessage, message } = error as { details?: string; shortMessage?: string; message?: string };
+  const reason = revertReason(error) || details || shortMessage || message || String(error);
   return new MicroRaidenError("provider-failed", `${doing} has failed: ${reason}`, { cause: error });
 }

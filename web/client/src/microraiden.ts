@@ -25,7 +25,7 @@ import { contractAbi, tokenAbi } from "./abi.js";
 import { checkBalance, formatAmount, parseAmount } from "./amounts.js";
 import { balanceProof, closingMessage, signer, typedSignatureHash } from "./balance-proof.js";
 import type { MicroChannel, MicroChannelInfo, MicroProof, MicroTokenInfo } from "./channel.js";
-import { InsufficientFundsError, MicroRaidenError, isDenied, isUnsupported, wrapped } from "./errors.js";
+import { InsufficientFundsError, MicroRaidenError, isDenied, isRevert, isUnsupported, wrapped } from "./errors.js";
 import * as stored from "./storage.js";
 import type { TextStorage } from "./storage.js";
 import { providerOf, type Eip1193Provider, type ProviderSource } from "./wallets.js";
@@ -606,13 +606,3 @@ export class MicroRaiden {
     return receipt;
   }
 }
-
-/** Whether the contract itself said no; not the wallet, the node or the connection. */
-function isRevert(error: unknown): boolean {
-  for (let depth = 0; error instanceof Error && depth < 10; depth++) {
-    if (/ContractFunctionRevertedError|ContractFunctionZeroDataError|ExecutionRevertedError/.test(error.name)) return true;
-    error = error.cause;
-  }
-  return false;
-}
-
