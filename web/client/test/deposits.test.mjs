@@ -184,12 +184,19 @@ describe("a transaction", () => {
 /** Waits until the wallet has sent so many transactions in all, and the page has found the last one to be waiting. */
 async function lookedAt({ wallet }, count) {
   const deadline = Date.now() + 20_000;
-  const isSeen = ({ method, params }) => method === "eth_getTransactionByHash" && params[0] === wallet.sent[count - 1];
-  while (wallet.sent.length < count || !wallet.requests.some(isSeen)) {
+  for (;;) {
+    const hash = wallet.sent[count - 1];
+    const asked = wallet.requests.filter(({ params }) => hash && params[0] === hash).map(({ method }) => method);
+    // It asks for the receipt again once it knows the transaction.
+    const looked = asked.indexOf("eth_getTransactionByHash");
+    if (looked >= 0 && asked.lastIndexOf("eth_getTransactionReceipt") > looked) return;
     assert.ok(Date.now() < deadline, `${count} transactions are not sent`);
     await setTimeout(10);
   }
 }
+
+/** How long a block takes when somebody waits for several, in milliseconds: the page looks at each of them. */
+const PACE = 250;
 
 /** Mines block after block while something is waited for. */
 async function mineUntil(waiting) {
@@ -197,7 +204,7 @@ async function mineUntil(waiting) {
   const still = Symbol();
   for (;;) {
     await node.mine();
-    const outcome = await Promise.race([waiting, setTimeout(50, still)]);
+    const outcome = await Promise.race([waiting, setTimeout(PACE, still)]);
     if (outcome !== still) return outcome;
     assert.ok(Date.now() < deadline, "it goes on for ever");
   }
