@@ -148,6 +148,14 @@ describe("openChannel", () => {
 });
 
 describe("a transaction", () => {
+  it("is told of as soon as the wallet has sent it", async () => {
+    const hashes = [];
+    const sender = await stage.sender({ market: plain, onTransaction: (hash) => hashes.push(hash) });
+    await sender.page.openChannel(sender.address, sender.receiver.address, 100n);
+    assert.equal(hashes.length, 2);
+    assert.deepEqual(hashes, sender.wallet.sent);
+  });
+
   it("that is mined and fails is told as such", async (t) => {
     const sender = await stage.sender({ market: await stage.market() });
     await node.hold(t);
@@ -264,6 +272,11 @@ describe("topUpChannel", () => {
 });
 
 describe("buyToken", () => {
+  it("is for tokens that can be minted only", async () => {
+    assert.equal(await (await stage.sender({ tokens: 0n })).page.canBuyToken(), true);
+    assert.equal(await (await stage.sender({ tokens: 0n, market: plain })).page.canBuyToken(), false);
+  });
+
   it("mints 50 tokens for 0.1 ether", async () => {
     const sender = await stage.sender({ tokens: 0n });
     const receipt = await sender.page.buyToken(sender.address);

@@ -123,19 +123,19 @@ export async function setStage() {
   /**
    * A sender with a wallet, and a page of theirs that uses the library for channels to `receiver`.
    */
-  async function sender({ market = usual, storage = new Storage(), tokenAbi, startBlock, source, ...wealth } = {}) {
+  async function sender({ market = usual, storage = new Storage(), tokenAbi, startBlock, onTransaction, ...wealth } = {}) {
     const { key, address } = await party({ ...wealth, token: market.token });
     const wallet = new TestWallet(node, [key]);
-    const page = openPage(source?.(wallet) ?? wallet, { market, storage, tokenAbi, startBlock });
+    const page = openPage(wallet, { market, storage, tokenAbi, startBlock, onTransaction });
     await page.getChallengePeriod();
     await page.getTokenInfo();
     return { key, address, wallet, storage, page, market, receiver: stranger() };
   }
 
   /** The library as a page makes it. */
-  function openPage(source, { market = usual, storage = new Storage(), tokenAbi, startBlock } = {}) {
+  function openPage(source, { market = usual, storage = new Storage(), tokenAbi, startBlock, onTransaction } = {}) {
     const { contract, token } = market;
-    const options = { storage, pollingInterval: POLLING };
+    const options = { storage, pollingInterval: POLLING, ...(onTransaction && { onTransaction }) };
     return new MicroRaiden(source, contract.address, undefined, token.address, tokenAbi, startBlock, options);
   }
 
