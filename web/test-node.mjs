@@ -21,7 +21,7 @@ export async function rpc(url, method, params = []) {
 }
 
 /** Starts a node that mines each transaction at once, and blocks by the clock besides. */
-export async function startNode({ chainId = 1337 } = {}) {
+export async function startNode({ chainId = 31_337 } = {}) {
   const { process, url, keys } = await launch(chainId);
   const ask = (method, ...params) => rpc(url, method, params);
   let isHeld = false;

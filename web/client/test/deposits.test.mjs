@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { PlainToken, GrudgingToken } from "./tokens.mjs";
-import { CustomToken, failure, setStage, stranger } from "./stage.mjs";
+import { CustomToken } from "../../test-contracts.mjs";
+import { failure, setStage, stranger } from "./stage.mjs";
+import { GrudgingToken, PlainToken } from "./tokens.mjs";
 
 const stage = await setStage();
 const { node, usual, read } = stage;

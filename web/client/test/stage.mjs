@@ -1,10 +1,9 @@
 // What the tests of the library play on: a node, contracts on it, parties with ether and tokens, and a page's storage.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after } from "node:test";
-import { createClient, http, numberToHex, parseEther, publicActions, walletActions } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
+import { Channels, CustomToken, contractsOn } from "../../test-contracts.mjs";
 import { startNode } from "../../test-node.mjs";
 import { TestWallet, signHash, typedDataHash } from "../../test-wallet.mjs";
 import { MicroRaiden, MicroRaidenError, closingMessage } from "../dist/index.js";
@@ -14,10 +13,6 @@ export const POLLING = 20;
 
 /** The shortest challenge period that the contract allows, in blocks. */
 export const CHALLENGE = 500;
-
-const artifact = (name) => JSON.parse(readFileSync(new URL(`../../../contracts/artifacts/${name}.json`, import.meta.url)));
-export const CustomToken = artifact("CustomToken");
-const Channels = artifact("RaidenMicroTransferChannels");
 
 /** Keeps text by name, as `localStorage` does. */
 export class Storage {
@@ -69,36 +64,8 @@ export function stranger() {
 export async function setStage() {
   const node = await startNode();
   after(() => node.stop());
-  const owner = createClient({
-    account: privateKeyToAccount(node.keys[0]),
-    transport: http(node.url),
-    pollingInterval: POLLING,
-    cacheTime: 0,
-  })
-    .extend(publicActions)
-    .extend(walletActions);
-
-  const mined = async (hash) => {
-    const receipt = await owner.waitForTransactionReceipt({ hash, pollingInterval: POLLING });
-    assert.equal(receipt.status, "success");
-    return receipt;
-  };
-
-  /** Puts a contract on the chain. */
-  async function deploy({ abi, bytecode }, args) {
-    const hash = await owner.deployContract({ abi, bytecode, args, chain: null });
-    const { contractAddress: address, blockNumber } = await mined(hash);
-    return { address, abi, block: Number(blockNumber) };
-  }
-
-  /** Calls a function of a contract, by a transaction of its owner or of somebody else's. */
-  async function transact({ address, abi }, functionName, args, key) {
-    const account = key ? privateKeyToAccount(key) : owner.account;
-    return mined(await owner.writeContract({ address, abi, functionName, args, account, chain: null }));
-  }
-
-  const read = ({ address, abi }, functionName, args = []) =>
-    owner.readContract({ address, abi, functionName, args });
+  const contracts = contractsOn(node);
+  const { deploy, transact, read } = contracts;
 
   /** A token, and a channel contract for it. */
   async function market(artifact = CustomToken, args = [10n ** 30n, "Test Token", "TKN", 18]) {
@@ -110,13 +77,9 @@ export async function setStage() {
   const usual = await market();
 
   /** Somebody with ether and tokens. */
-  async function party({ tokens = 10n ** 21n, ether = "10", token = usual.token } = {}) {
+  async function party({ tokens = 10n ** 21n, ether, token = usual.token } = {}) {
     const { key, address } = stranger();
-    await node.ask("anvil_setBalance", address, numberToHex(parseEther(ether)));
-    if (tokens > 0n) {
-      const transfer = token.abi.find(({ name, inputs }) => name === "transfer" && inputs.length === 2);
-      await transact({ address: token.address, abi: [transfer] }, "transfer", [address, tokens]);
-    }
+    await contracts.fund(address, { ether, tokens, token });
     return { key, address };
   }
 
@@ -154,7 +117,7 @@ export async function setStage() {
       typedDataHash(closingMessage(address, { block: page.channel.block, balance, contract: market.contract.address })),
     );
 
-  return { node, usual, deploy, transact, read, market, party, sender, openPage, opened, closingSignature };
+  return { node, usual, transact, read, market, party, sender, openPage, opened, closingSignature };
 }
 
 /** What stands between a wallet and the page: `between` may answer in its place, or call `next`. */
