@@ -46,6 +46,10 @@ export function contractsOn(node) {
 
     read: ({ address, abi }, functionName, args = []) => owner.readContract({ address, abi, functionName, args }),
 
+    /** All events of a contract that fit. */
+    events: ({ address, abi }, eventName, args) =>
+      owner.getContractEvents({ address, abi, eventName, args, fromBlock: 0n, toBlock: "latest" }),
+
     /** Gives an account ether, and tokens of the owner's. */
     async fund(to, { ether = "10", tokens = 0n, token }) {
       await node.ask("anvil_setBalance", to, numberToHex(parseEther(ether)));
