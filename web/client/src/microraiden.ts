@@ -393,8 +393,7 @@ export class MicroRaiden {
     if (!proof.sig || channel.next_proof?.sig !== proof.sig) {
       throw new MicroRaidenError("invalid-proof", "Invalid provided or stored next signature");
     }
-    const { next_proof, ...kept } = channel;
-    this.setChannel({ ...kept, proof: next_proof });
+    this.#take(channel.next_proof);
   }
 
   /**
@@ -404,8 +403,7 @@ export class MicroRaiden {
    */
   setBalance(value: bigint): void {
     checkBalance(value);
-    const { next_proof: _, ...kept } = this.#current();
-    this.setChannel({ ...kept, proof: { balance: value } });
+    this.#take({ balance: value });
   }
 
   /** Whether the current account has signed a proof, as the receiver says; then it becomes the channel's. */
@@ -413,8 +411,7 @@ export class MicroRaiden {
     const channel = this.#current();
     const by = proof.sig && (await signer(balanceProof(channel.receiver, this.#place(proof.balance)), proof.sig));
     if (!by || !isAddressEqual(by, channel.account)) return false;
-    const { next_proof: _, ...kept } = channel;
-    this.setChannel({ ...kept, proof });
+    this.#take(proof);
     return true;
   }
 
@@ -428,6 +425,13 @@ export class MicroRaiden {
     const { channel } = this;
     if (!this.isChannelValid(channel)) throw new MicroRaidenError("no-channel", "No valid channelInfo");
     return channel;
+  }
+
+  /** Makes a proof the channel's. An agreement to a close is kept only if it is for this balance. */
+  #take(proof: MicroProof): void {
+    const { next_proof: _, closing_sig, ...kept } = this.#current();
+    const isAgreed = proof.balance === kept.proof.balance;
+    this.setChannel({ ...kept, proof, ...(isAgreed && closing_sig && { closing_sig }) });
   }
 
   /** Where a message of the current channel belongs. */

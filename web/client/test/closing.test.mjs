@@ -105,16 +105,34 @@ describe("closeChannel with the receiver's signature", () => {
     assert.equal(await holdings(sender, receiver), 40n);
   });
 
+  it("is kept as long as the balance is the one it is for", async () => {
+    const sender = await paying();
+    const { page } = sender;
+    const closing = await closingSignature(sender, 40n);
+    const { proof } = page.channel;
+    for (const change of [() => page.setBalance(41n), async () => page.confirmPayment(await page.incrementBalanceAndSign(1n))]) {
+      page.setChannel({ ...page.channel, proof, closing_sig: closing });
+      page.setBalance(40n);
+      assert.equal(page.channel.closing_sig, closing);
+      assert.equal(await page.verifyProof(proof), true);
+      assert.equal(page.channel.closing_sig, closing);
+      await change();
+      assert.equal(page.channel.closing_sig, undefined);
+    }
+  });
+
   it("for a balance of before is of no use, and does not stand in the way of one that is", async () => {
     const sender = await paying();
     const { page } = sender;
-    page.setChannel({ ...page.channel, closing_sig: await closingSignature(sender, 40n) });
+    const stale = await closingSignature(sender, 40n);
     page.confirmPayment(await page.incrementBalanceAndSign(5n));
+    page.setChannel({ ...page.channel, closing_sig: stale });
     await page.closeChannel(await closingSignature(sender, 45n));
     assert.equal(await holdings(sender, sender.receiver), 45n);
     const alone = await paying();
-    alone.page.setChannel({ ...alone.page.channel, closing_sig: await closingSignature(alone, 40n) });
+    const old = await closingSignature(alone, 40n);
     alone.page.confirmPayment(await alone.page.incrementBalanceAndSign(5n));
+    alone.page.setChannel({ ...alone.page.channel, closing_sig: old });
     await alone.page.closeChannel();
     assert.equal((await closeRequest(alone)).closingBalance, 45n);
   });
