@@ -1,6 +1,6 @@
 // Failures in words, with what to do.
 
-import { MicroRaidenError, type ErrorCode } from "../../client/src/index.js";
+import { MicroRaidenError, isDenied, type ErrorCode } from "../../client/src/index.js";
 
 /** Refusals that only say that the page was seen before: then it is paid for anew. */
 const SEEN_BEFORE = ["balance-query", "already-spent", "decreasing-balance"];
@@ -28,8 +28,8 @@ export function refusal(code: string): string {
   return REFUSALS[code] ?? `The server did not accept the payment (${code}). Nothing was charged.`;
 }
 
+const DENIED = "You declined in the wallet. Nothing was signed or sent.";
 const ERRORS: Partial<Record<ErrorCode, string>> = {
-  "user-denied": "You declined in the wallet. Nothing was signed or sent.",
   "not-enough-tokens": "This account owns fewer tokens than that.",
   "invalid-signature": "The wallet signed something else than was asked for, so nothing was paid. Does it sign typed data of version 1?",
   "inside-challenge-period": "The challenge period is not over yet.",
@@ -38,6 +38,8 @@ const ERRORS: Partial<Record<ErrorCode, string>> = {
 
 /** What went wrong, for whoever uses the page. */
 export function words(error: unknown): string {
+  // Some questions go to the wallet itself, and so do its answers.
+  if (isDenied(error)) return DENIED;
   if (error instanceof MicroRaidenError) return ERRORS[error.code] ?? error.message;
   return error instanceof Error ? error.message : String(error);
 }
