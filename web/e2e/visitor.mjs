@@ -1,9 +1,10 @@
 // A visitor: a browser with wallets in it that looks at a shop, and sees to it that nothing happens behind their back.
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { after } from "node:test";
 import { chromium } from "playwright-core";
 import { ROOT } from "../test-process.mjs";
@@ -25,11 +26,19 @@ const EXPECTED = [/^Failed to load resource: the server responded with a status 
 export async function openBrowser() {
   const isRoot = process.getuid() === 0;
   const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: chromiumProgram(),
     args: isRoot ? ["--no-sandbox"] : [],
   });
   after(() => browser.close());
   return browser;
+}
+
+/** The system's Chromium. */
+function chromiumProgram() {
+  const places = process.env.PATH.split(delimiter).map((folder) => join(folder, "chromium"));
+  const program = places.find(existsSync);
+  if (!program) throw new Error("there is no chromium in the PATH: install it (on Debian: `apt-get install chromium`)");
+  return program;
 }
 
 /** A wallet as a browser has it: `announces` by EIP-6963, or only stands at `window.ethereum`. */
