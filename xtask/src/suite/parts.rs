@@ -29,11 +29,18 @@ pub(super) const PARTS: &[Part] = &[
         budget: 10,
         steps: rust_tests,
     },
+    Part {
+        name: "browser",
+        budget: 6,
+        steps: browser,
+    },
 ];
 
 const NO_NODE: &str = "Node.js with npm is needed for the contracts and for the independent node of the tests: \
      install Node.js 20 or newer (on Debian: `apt-get install nodejs npm`)";
 const NO_CURL: &str = "curl is needed to test pay-proxy: install it (on Debian: `apt-get install curl`)";
+const NO_CHROMIUM: &str = "chromium is needed to test the paywall page in a browser: \
+     install it (on Debian: `apt-get install chromium`)";
 const NO_LINTS: &str = "rustfmt and clippy are needed: `rustup component add rustfmt clippy`";
 
 fn install(run: &mut Run<'_>) -> Result<(), Failure> {
@@ -51,10 +58,12 @@ fn install(run: &mut Run<'_>) -> Result<(), Failure> {
     if !has_lints && run.run(&rustup).is_err() {
         return Err(Failure::Missing(NO_LINTS));
     }
-    let has_curl = || Program::new("curl", ["--version"]).succeeds(root);
-    let curl_is_there = has_curl() || debian::install(root, "curl") && has_curl();
-    if !curl_is_there {
-        return Err(Failure::Missing(NO_CURL));
+    // Chromium's package brings the fonts that it draws with.
+    for (program, missing) in [("curl", NO_CURL), ("chromium", NO_CHROMIUM)] {
+        let is_there = || Program::new(program, ["--version"]).succeeds(root);
+        if !(is_there() || debian::install(root, program) && is_there()) {
+            return Err(Failure::Missing(missing));
+        }
     }
     if python::is_installed(root)? {
         println!("target/python is what tests/requirements.txt asks for");
@@ -116,6 +125,22 @@ fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The library for browsers against a real node, and the page in a real browser; after the builds, since the tests start
+/// the program.
+fn browser(run: &mut Run<'_>) -> Result<(), Failure> {
+    run.run(&Program::new("node", ["web/build.mjs", "--check"]))?;
+    for folder in ["web/client/test", "web/e2e"] {
+        let files = node_tests(run.root, folder)?;
+        run.tests(&node_test(
+            BROWSER_LIMITS.map(str::to_owned).into_iter().chain(files),
+        ))?;
+    }
+    Ok(())
+}
+
+/// Each file of tests has processes of its own beside it, and one that hangs is ended after so many milliseconds.
+const BROWSER_LIMITS: [&str; 2] = ["--test-concurrency=2", "--test-timeout=240000"];
+
 fn cargo<const N: usize>(arguments: [&str; N]) -> Program {
     Program::new("cargo", arguments)
 }
@@ -137,8 +162,8 @@ fn workspace<'a>(command: &'a str, options: impl IntoIterator<Item = &'a str>) -
     Program::new("cargo", arguments.into_iter().chain(options))
 }
 
-/// The test runner of Node.js on these files.
-fn node_test(files: Vec<String>) -> Program {
+/// The test runner of Node.js on these files, before which options may stand.
+fn node_test(files: impl IntoIterator<Item = String>) -> Program {
     let options = ["--test", "--test-reporter=spec"].map(str::to_owned);
     Program::new("node", options.into_iter().chain(files))
 }
