@@ -58,7 +58,11 @@ export class Receiver {
     return { balance: amountOf(balance), deposit: amountOf(deposit), state: state === "open" ? "open" : "closed" };
   }
 
-  /** Asks what the server holds, by a payment of nothing; `undefined` when the proof does not show who asks. */
+  /**
+   * Asks what the server holds, by a payment of nothing; `undefined` when the proof does not show who asks.
+   *
+   * @throws Error when the server cannot tell: then nothing may be signed for it
+   */
   async standing({ account, block }: MicroChannel, { balance, sig }: MicroProof): Promise<Standing | undefined> {
     const headers = {
       Accept: "application/json",
@@ -69,6 +73,7 @@ export class Receiver {
       "RDN-Payment": "0",
     };
     const answer = await fetch(location.href, { method: "HEAD", headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    if (answer.status >= 500) throw new Error(`The server cannot take payments now (${answer.status}). Try again later.`);
     const told = (name: string) => answer.headers.get(name);
     const held = reviveAmount(told("RDN-Sender-Balance"));
     if (answer.status !== 402 || held === undefined) return undefined;
