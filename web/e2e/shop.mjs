@@ -25,7 +25,7 @@ export async function eventually(what, find) {
     const found = await find();
     if (found) return found;
     assert.ok(Date.now() < deadline, `there is no ${what}`);
-    await setTimeout(50);
+    await setTimeout(100);
   }
 }
 
