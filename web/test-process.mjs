@@ -12,6 +12,9 @@ export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** How long a program may take to start, or to end, in milliseconds. */
 const PATIENCE = 60_000;
 
+// The runner ends a file of tests that takes too long by a signal: then what was started is ended as well.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 /** The program `microraiden`: the environment variable MICRORAIDEN names another one than that of a release build. */
 export function microraiden() {
   const built = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "release/microraiden");
