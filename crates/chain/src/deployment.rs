@@ -11,6 +11,15 @@ use alloy_primitives::utils::format_ether;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use microraiden_protocol::BlockNumber;
 use serde::{Deserialize, Serialize, Serializer};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// More than any deployment file has.
+const MAX_FILE_BYTES: u64 = 64 << 10;
+
+/// Chains whose tokens are worth nothing: development chains and the public test networks.
+const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
 
 /// What the constructor of the channel contract does, apart from what its size costs: storage is not touched, and the
 /// development token is asked for its supply.
@@ -64,6 +73,33 @@ pub enum DeployError {
         /// What it is.
         found: String,
     },
+}
+
+/// Why a deployment file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentFileError {
+    /// It is not there, or may not be read.
+    #[error("cannot open {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{path} is no deployment file")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// Whether the tokens of a chain are known to be worth nothing, as on development chains and public test networks. The
+/// channel contract is unaudited: anywhere else, ask before you let it hold tokens.
+pub fn is_play_money(chain_id: u64) -> bool {
+    PLAY_MONEY_CHAINS.contains(&chain_id)
 }
 
 impl From<ChainError> for DeployError {
@@ -181,6 +217,23 @@ pub struct Deployed {
 }
 
 impl Deployment {
+    /// Reads the file that `microraiden deploy` writes.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something else.
+    pub fn read(path: &Path) -> Result<Self, DeploymentFileError> {
+        let failed = |source| DeploymentFileError::Io {
+            path: path.into(),
+            source,
+        };
+        let file = File::open(path).map_err(failed)?;
+        let text = io::read_to_string(file.take(MAX_FILE_BYTES)).map_err(failed)?;
+        serde_json::from_str(&text).map_err(|source| DeploymentFileError::Content {
+            path: path.into(),
+            source,
+        })
+    }
+
     /// The first block that can hold a channel.
     pub fn start_block(&self) -> BlockNumber {
         BlockNumber(self.contract.block.unwrap_or(0))

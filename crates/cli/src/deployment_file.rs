@@ -1,16 +1,13 @@
 //! The deployment file: written by `deploy`, read by what uses the contract.
 
 use crate::args::ContractArgs;
-use microraiden_chain::deployment::Deployment;
+use microraiden_chain::deployment::{self, Deployment};
 use microraiden_protocol::{Address, BlockNumber};
-use std::fs::{self, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
-
-/// More than any deployment file has.
-const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// Why a deployment file cannot be written or used.
 #[derive(Debug, thiserror::Error)]
@@ -24,21 +21,16 @@ pub(crate) enum DeploymentFileError {
         /// The file.
         path: PathBuf,
     },
-    /// It cannot be read or written.
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] deployment::DeploymentFileError),
+    /// It cannot be written.
     #[error("cannot open {path}")]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// It holds something else.
-    #[error("{path} is no deployment file")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
     },
     /// It is of another chain.
     #[error("{path} is of chain {file}, but the node is on chain {node}")]
@@ -65,7 +57,7 @@ pub(crate) fn locate(
         (None, Some(path)) => path,
         (None, None) => return Err(DeploymentFileError::NoContract),
     };
-    let deployment = read(path)?;
+    let deployment = Deployment::read(path)?;
     if deployment.chain_id != chain_id {
         return Err(DeploymentFileError::OtherChain {
             path: path.into(),
@@ -74,23 +66,6 @@ pub(crate) fn locate(
         });
     }
     Ok((deployment.contract.address, deployment.start_block()))
-}
-
-/// What a deployment file says.
-///
-/// # Errors
-/// When it cannot be read, or is none.
-pub(crate) fn read(path: &Path) -> Result<Deployment, DeploymentFileError> {
-    let failed = |source| DeploymentFileError::Io {
-        path: path.into(),
-        source,
-    };
-    let file = fs::File::open(path).map_err(failed)?;
-    let text = io::read_to_string(io::Read::take(file, MAX_FILE_BYTES)).map_err(failed)?;
-    serde_json::from_str(&text).map_err(|source| DeploymentFileError::Content {
-        path: path.into(),
-        source,
-    })
 }
 
 /// A deployment file to be written: it is known beforehand that there will be none in the way, and that its folder can

@@ -2,8 +2,9 @@
 
 use crate::deploy::wants_json;
 use crate::exit::Misuse;
-use crate::{Failure, deployment_file, keys};
+use crate::{Failure, keys};
 use clap::Args;
+use microraiden_chain::deployment::Deployment;
 use microraiden_chain::keys::{self as files, Password};
 use microraiden_protocol::{Address, SecretKey};
 use serde_json::json;
@@ -124,7 +125,7 @@ fn fill_in(args: &InitArgs) -> Result<String, Failure> {
     let contract = match (&args.channel_manager_address, &args.deployment_file) {
         (Some(address), _) => format!("channel_manager_address = {}", value(&address.to_string())),
         (None, Some(file)) => {
-            deployment_file::read(file)?;
+            Deployment::read(file)?;
             format!("deployment_file = {}", path_value(file)?)
         }
         (None, None) => "#deployment_file = \"deployment.json\"".to_owned(),

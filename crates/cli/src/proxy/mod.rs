@@ -21,6 +21,7 @@ use crate::args::ContractArgs;
 use crate::{Failure, data_folder, deployment_file, interrupted, keys, listen, state};
 use args::{ProxyArgs, ProxyCommand};
 use dev::Dev;
+use microraiden_chain::deployment::is_play_money;
 use microraiden_chain::keys as key_files;
 use microraiden_chain::{Contract, Node, NodeOptions};
 use microraiden_manager::{ChannelManager, Receiver};
@@ -45,9 +46,6 @@ use wait::Waiting;
 /// Resolves when the proxy shall end.
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Chains whose tokens are worth nothing: development chains and the public test networks.
-const PLAY_MONEY_CHAINS: [u64; 6] = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
-
 /// Where `deploy` writes unless it is told otherwise.
 const USUAL_DEPLOYMENT_FILE: &str = "deployment.json";
 /// The name of the receiver's key in the folder for data.
@@ -55,7 +53,7 @@ const USUAL_KEY: &str = "receiver.key";
 
 /// The contract is unaudited; real tokens only for those who say that they know.
 pub(crate) fn check_play_money(chain_id: u64, accepted: bool) -> Result<(), Failure> {
-    if accepted || PLAY_MONEY_CHAINS.contains(&chain_id) {
+    if accepted || is_play_money(chain_id) {
         return Ok(());
     }
     Err(format!(

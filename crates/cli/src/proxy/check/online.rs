@@ -5,9 +5,10 @@ use crate::Failure;
 use crate::deploy::minutes;
 use crate::proxy::route::Coin;
 use crate::proxy::settings::Loaded;
-use crate::proxy::{PLAY_MONEY_CHAINS, USUAL_KEY, said};
+use crate::proxy::{USUAL_KEY, said};
 use crate::{data_folder, keys};
 use microraiden_chain::deployment::in_ether;
+use microraiden_chain::deployment::is_play_money;
 use microraiden_chain::inspection::{Kind, block_time};
 use microraiden_chain::{Contract, Inspection, Node, U256};
 use microraiden_manager::DEVELOPMENT_CHAINS;
@@ -63,8 +64,7 @@ async fn nodes(loaded: &Loaded, findings: &mut Vec<Finding>) -> Option<Node> {
 async fn chain(loaded: &Loaded, node: &Node, findings: &mut Vec<Finding>) -> Result<(), Failure> {
     let settings = &loaded.settings;
     let id = node.chain_id();
-    let is_play_money = PLAY_MONEY_CHAINS.contains(&id);
-    findings.push(match (is_play_money, settings.unaudited_real_money) {
+    findings.push(match (is_play_money(id), settings.unaudited_real_money) {
         (true, _) => Finding::good("chain_id", format!("{id}, a test chain")),
         (false, true) => Finding::good(
             "chain_id",
