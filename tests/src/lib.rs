@@ -6,6 +6,7 @@
 pub mod emulated_2018;
 pub mod node;
 pub mod receiver;
+pub mod tour;
 pub mod tutorial;
 pub mod upstream;
 pub mod world;
@@ -13,5 +14,6 @@ pub mod world;
 pub use emulated_2018::Emulated2018;
 pub use node::{NodeKind, TestNode};
 pub use receiver::Receiver;
+pub use tour::Tour;
 pub use upstream::Upstream;
 pub use world::World;

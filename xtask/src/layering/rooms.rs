@@ -38,7 +38,7 @@ const fn room(package: &'static str, level: u8, may_use: &'static [&'static str]
 /// What must never be follows from what is allowed: `protocol` uses nothing of ours, `manager` and
 /// `sender` do not know each other, `store` does not know the chain, `paywall` not the store, and
 /// no library uses the devchain: only the program does, and the whole-system tests, which reach
-/// everything and which nothing reaches.
+/// everything and which nothing reaches. The examples are programs of their own.
 pub(crate) const ROOMS: &[Room] = &[
     room(PROTOCOL, 0, &[]),
     room(DEVCHAIN, 0, &[]),
@@ -52,5 +52,10 @@ pub(crate) const ROOMS: &[Room] = &[
     room("microraiden", 4, &[SENDER, PAYWALL]),
     room("microraiden-cli", 5, LIBRARIES),
     room("microraiden-tests", 6, LIBRARIES),
+    room(
+        "microraiden-example-echo",
+        6,
+        &[CHAIN, MANAGER, SENDER, PAYWALL, PROXY],
+    ),
     room("xtask", 0, &[]),
 ];
