@@ -20,6 +20,7 @@ const MANAGER: &str = "microraiden-manager";
 const SENDER: &str = "microraiden-sender";
 const PAYWALL: &str = "microraiden-paywall";
 const PROXY: &str = "microraiden-proxy";
+const EXAMPLE_SETUP: &str = "microraiden-example-setup";
 
 const LIBRARIES: &[&str] = &[
     PROTOCOL, DEVCHAIN, HTTP, STORE, CHAIN, MANAGER, SENDER, PAYWALL, PROXY,
@@ -56,6 +57,16 @@ pub(crate) const ROOMS: &[Room] = &[
         "microraiden-example-echo",
         6,
         &[CHAIN, MANAGER, SENDER, PAYWALL, PROXY],
+    ),
+    room(
+        "microraiden-example-setup",
+        6,
+        &[PROTOCOL, CHAIN, MANAGER, SENDER, PAYWALL, PROXY],
+    ),
+    room(
+        "microraiden-example-demo-proxy",
+        7,
+        &[EXAMPLE_SETUP, HTTP, PAYWALL, PROTOCOL],
     ),
     room("xtask", 0, &[]),
 ];
