@@ -11,6 +11,7 @@ mod demo;
 mod deploy;
 mod dev;
 mod devchain;
+mod examples;
 mod https;
 mod init;
 mod kill;
