@@ -68,5 +68,10 @@ pub(crate) const ROOMS: &[Room] = &[
         7,
         &[EXAMPLE_SETUP, HTTP, PAYWALL, PROTOCOL],
     ),
+    room(
+        "microraiden-example-ticker",
+        7,
+        &[EXAMPLE_SETUP, PAYWALL, PROTOCOL, SENDER],
+    ),
     room("xtask", 0, &[]),
 ];
