@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use microraiden_paywall::Meter;
+use microraiden_sender::{Client, Closing, Session, SessionConfig};
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -230,4 +231,23 @@ async fn who_leaves_a_stream_has_paid_the_most_unless_the_route_states_a_cost() 
     assert_eq!(leave(&shop, "/endless-stated", 100).await, "70");
     let shop = open().await;
     assert_eq!(leave(&shop, "/endless", 100).await, "0");
+}
+
+/// The head of a stream says the most, and the sender's book counts that: the close is at what was really used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_closes_at_what_its_stream_has_cost() {
+    let shop = open().await;
+    let client = Client::new(shop.world.contract.clone(), shop.world.sender.clone());
+    let limits = SessionConfig::new(MOST.into(), MOST.into());
+    let session = Session::new(client, limits).unwrap();
+    let paid = session.get(shop.receiver.url("/events")).await.unwrap();
+    assert_eq!(paid.cost, MOST.into());
+    let text = paid.response.text().await.unwrap();
+    assert!(text.ends_with(": RDN-Cost=30 RDN-Credit=70\n"), "{text}");
+    let closed = session.close().await.unwrap();
+    assert_eq!(
+        (&closed[0].closing, closed[0].balance),
+        (&Closing::Cooperative, 30.into())
+    );
+    shop.receiver.stop().await;
 }

@@ -158,10 +158,10 @@ impl Session {
         })
     }
 
-    /// Asks for the balance where an answer is missing, so that neither side loses by the close.
+    /// Asks for the balance where an answer is missing, or its cost, so that neither side loses by the close.
     async fn learn_balance(&self, server: &Server, channel: &Channel) {
         let record = channel.record();
-        if record.synced && record.unanswered.is_empty() {
+        if record.synced && record.unanswered.is_empty() && !server.known().cost_follows {
             return;
         }
         let Some((method, url)) = server.known().last_paid.clone() else {

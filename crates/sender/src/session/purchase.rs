@@ -7,7 +7,9 @@ use super::server::Server;
 use super::{Paid, Session, reason};
 use crate::channel::{Action, Channel};
 use crate::error::ChannelError;
-use http::StatusCode;
+use http::header::TRAILER;
+use http::{HeaderMap, StatusCode};
+use microraiden_http::headers::COST;
 use microraiden_http::{Challenge, Flag, Receipt, payment_headers};
 use microraiden_protocol::{Amount, Balance, Price};
 use reqwest::Response;
@@ -183,6 +185,7 @@ impl<'a> Purchase<'a> {
         let balance = Some(payment.proof.balance);
         let cost = if receipt.is_some() || charged_silently {
             known.remember_price(self.call, Some(self.price));
+            known.cost_follows |= cost_follows(response.headers());
             payment.served(receipt.as_ref())
         } else {
             // Free by now, or refused before anybody looked at the payment: it counts as unanswered.
@@ -393,4 +396,13 @@ impl Session {
         server.known().accepted = false;
         Ok(())
     }
+}
+
+/// Whether the cost in the head is only the most: what it really is comes behind the body.
+fn cost_follows(headers: &HeaderMap) -> bool {
+    let announced = headers.get_all(TRAILER).iter();
+    let mut names = announced
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','));
+    names.any(|name| name.trim().eq_ignore_ascii_case(COST.as_str()))
 }

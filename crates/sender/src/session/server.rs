@@ -39,6 +39,8 @@ pub(super) struct Known {
     pub(super) used_up: Vec<Channel>,
     /// Whether the receiver has accepted a payment on the channel since it was opened or topped up.
     pub(super) accepted: bool,
+    /// Whether an answer was to say behind its body what it has cost, which is not read here: until then the price counts.
+    pub(super) cost_follows: bool,
     /// What was paid for last: there the receiver can be asked for its balance.
     pub(super) last_paid: Option<(Method, Url)>,
     prices: HashMap<(Method, Url), Price>,
@@ -100,6 +102,7 @@ impl Known {
         if self.channel.as_ref().is_some_and(|used| used.id() == channel) {
             self.channel = None;
             self.accepted = false;
+            self.cost_follows = false;
         }
     }
 
