@@ -73,5 +73,10 @@ pub(crate) const ROOMS: &[Room] = &[
         7,
         &[EXAMPLE_SETUP, PAYWALL, PROTOCOL, SENDER],
     ),
+    room(
+        "microraiden-example-streaming",
+        7,
+        &[EXAMPLE_SETUP, PAYWALL, PROTOCOL, SENDER],
+    ),
     room("xtask", 0, &[]),
 ];
