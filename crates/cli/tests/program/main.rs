@@ -15,6 +15,7 @@ mod examples;
 mod https;
 mod init;
 mod kill;
+mod llm_proxy;
 mod monitor;
 mod operate;
 mod operator;
