@@ -5,6 +5,7 @@
 
 pub mod emulated_2018;
 pub mod node;
+mod pages;
 pub mod receiver;
 pub mod tour;
 pub mod tutorial;

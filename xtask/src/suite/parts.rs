@@ -38,9 +38,16 @@ pub(super) const PARTS: &[Part] = &[
 
 const NO_NODE: &str = "Node.js with npm is needed for the contracts and for the independent node of the tests: \
      install Node.js 20 or newer (on Debian: `apt-get install nodejs npm`)";
-const NO_CURL: &str = "curl is needed to test pay-proxy: install it (on Debian: `apt-get install curl`)";
-const NO_CHROMIUM: &str = "chromium is needed to test the paywall page in a browser: \
-     install it (on Debian: `apt-get install chromium`)";
+const NO_PROGRAM: &str = "curl, jq and ip are needed to do what the documentation says, Chromium to look at the paywall page: install \
+     them (on Debian: `apt-get install curl jq iproute2 chromium`)";
+/// Programs of Debian, by the packages that hold them, and what they tell their version by. Chromium's package brings
+/// the fonts that it draws with.
+const PROGRAMS: [[&str; 3]; 4] = [
+    ["curl", "curl", "-V"],
+    ["jq", "jq", "-V"],
+    ["ip", "iproute2", "-V"],
+    ["chromium", "chromium", "--version"],
+];
 const NO_LINTS: &str = "rustfmt and clippy are needed: `rustup component add rustfmt clippy`";
 
 fn install(run: &mut Run<'_>) -> Result<(), Failure> {
@@ -58,11 +65,11 @@ fn install(run: &mut Run<'_>) -> Result<(), Failure> {
     if !has_lints && run.run(&rustup).is_err() {
         return Err(Failure::Missing(NO_LINTS));
     }
-    // Chromium's package brings the fonts that it draws with.
-    for (program, missing) in [("curl", NO_CURL), ("chromium", NO_CHROMIUM)] {
-        let is_there = || Program::new(program, ["--version"]).succeeds(root);
-        if !(is_there() || debian::install(root, program) && is_there()) {
-            return Err(Failure::Missing(missing));
+    for [program, package, version] in PROGRAMS {
+        let is_there = || Program::new(program, [version]).succeeds(root);
+        let is_there = is_there() || debian::install(root, package) && is_there();
+        if !is_there {
+            return Err(Failure::Missing(NO_PROGRAM));
         }
     }
     if python::is_installed(root)? {

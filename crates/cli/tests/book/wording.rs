@@ -1,0 +1,117 @@
+//! Commands and what they print, as a page shows them.
+
+/// A command, and what stands below it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Shown {
+    pub(crate) command: String,
+    pub(crate) output: Vec<String>,
+}
+
+/// Reads a block of a terminal: `$ ` begins a command, `> ` or a backslash before it goes on with it.
+///
+/// # Errors
+/// When it begins with something else.
+pub(crate) fn commands(block: &str) -> Result<Vec<Shown>, String> {
+    let mut shown: Vec<Shown> = Vec::new();
+    for line in block.lines() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            shown.push(Shown {
+                command: command.to_owned(),
+                output: Vec::new(),
+            });
+            continue;
+        }
+        let Some(last) = shown.last_mut() else {
+            return Err(format!("`{line}` stands before the first `$ `"));
+        };
+        let goes_on = last.command.ends_with('\\') && last.output.is_empty();
+        match line.strip_prefix("> ") {
+            None if goes_on => last.command = format!("{}\n{line}", last.command),
+            Some(rest) if last.output.is_empty() => last.command = format!("{}\n{rest}", last.command),
+            _ if line == ">" && last.output.is_empty() => last.command.push('\n'),
+            _ => last.output.push(line.trim_end().to_owned()),
+        }
+    }
+    Ok(shown)
+}
+
+/// Whether the lines of a page fit what was printed: `…` or `[..]` stands for anything within a line, and alone for any
+/// number of lines.
+pub(crate) fn fits(page: &[String], printed: &[String]) -> bool {
+    let Some((line, rest)) = page.split_first() else {
+        return printed.iter().all(|line| line.is_empty());
+    };
+    if is_any(line) {
+        return (0..=printed.len()).any(|skipped| fits(rest, printed.get(skipped..).unwrap_or_default()));
+    }
+    match printed.split_first() {
+        Some((printed, others)) => line_fits(line, printed) && fits(rest, others),
+        None => false,
+    }
+}
+
+/// Whether the beginning of what was printed fits.
+pub(crate) fn begins(page: &[String], printed: &[String]) -> bool {
+    (0..=printed.len()).any(|length| fits(page, printed.get(..length).unwrap_or_default()))
+}
+
+fn is_any(line: &str) -> bool {
+    matches!(line.trim(), "…" | "..." | "[..]")
+}
+
+fn line_fits(page: &str, printed: &str) -> bool {
+    let page = page.replace("[..]", "…");
+    let mut parts = page.split('…');
+    let Some(mut left) = parts.next().and_then(|first| printed.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return left.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return left.ends_with(part);
+        }
+        match left.find(part) {
+            Some(at) => left = left.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
+/// The last lines, which say what was wrong.
+pub(crate) fn tail(lines: &[String]) -> String {
+    lines
+        .get(lines.len().saturating_sub(40)..)
+        .unwrap_or_default()
+        .join("\n")
+}
+
+/// What a terminal shows at the end, line by line, without colours.
+pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => skip_sequence(&mut characters),
+            // What was on the line before is overwritten.
+            '\r' => plain.truncate(plain.rfind('\n').map_or(0, |at| at + 1)),
+            _ => plain.push(character),
+        }
+    }
+    let mut lines: Vec<String> = plain.lines().map(|line| line.trim_end().to_owned()).collect();
+    while lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// Passes over a control sequence: `[`, parameters, a letter.
+fn skip_sequence(characters: &mut std::str::Chars<'_>) {
+    if characters.next() == Some('[') {
+        let _ = characters.find(|character| character.is_ascii_alphabetic());
+    }
+}
