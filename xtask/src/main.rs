@@ -1,12 +1,13 @@
 //! The project's own checks and its one test command: `cargo xtask --help`.
 //!
 //! In reading order: [`suite`] (the test command), [`layering`] (which crate may use which),
-//! [`dependencies`] (licences and duplicates), [`features`] (what only tests may have), [`npm`] (its
+//! [`dependencies`] (licences and duplicates), [`book`] (the documentation), [`features`] (what only tests may have), [`npm`] (its
 //! lock files), [`python`] (an environment for the tests), [`program`] (how other programs are run),
 //! [`failure`] (what can go wrong).
 //!
 //! Invariant: what this crate depends on stays small, since everyone waits for it first.
 
+mod book;
 mod debian;
 mod dependencies;
 mod failure;
@@ -32,6 +33,7 @@ Commands:
   test          install what the tests need, then check, build and test everything
   layering      compare the arrows between our crates with the table of the house
   dependencies  check licences and duplicate versions of what we depend on
+  book          build the documentation as a book, and check its links
   contracts     compile the contracts; write contracts/artifacts/ and docs/contract-api.md
 
 `cargo xtask COMMAND --help` says more about one of them.
@@ -74,6 +76,7 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["test", options @ ..] if asks_help(options) => show(suite::HELP),
         ["layering", options @ ..] if asks_help(options) => show(layering::HELP),
         ["dependencies", options @ ..] if asks_help(options) => show(dependencies::HELP),
+        ["book", options @ ..] if asks_help(options) => show(book::HELP),
         ["contracts", options @ ..] if asks_help(options) => show(CONTRACTS_HELP),
         ["test", options @ ..] => {
             let [full, timings] = flags(options, ["--full", "--timings"])?;
@@ -87,6 +90,7 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
             let [write] = flags(options, ["--write"])?;
             return dependencies::run(&root, write);
         }
+        ["book"] => return book::run(&root),
         ["contracts"] => {
             Program::new("node", ["contracts/compile.mjs"]).run(&root)?;
             return Program::new("node", ["contracts/reference.mjs"]).run(&root);

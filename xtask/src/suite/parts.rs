@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Part, Run};
 use crate::failure::Failure;
 use crate::program::Program;
-use crate::{debian, dependencies, features, layering, npm, python};
+use crate::{book, debian, dependencies, features, layering, npm, python};
 
 /// All parts, in order: cheap findings first.
 pub(super) const PARTS: &[Part] = &[
@@ -96,6 +96,7 @@ fn build(run: &mut Run<'_>) -> Result<(), Failure> {
     run.step("features".to_owned(), || features::run(root))?;
     run.run(&workspace("clippy", ["--all-targets", "--", "-D", "warnings"]))?;
     run.run(&workspace("doc", ["--no-deps"]).with("RUSTDOCFLAGS", "-D warnings"))?;
+    run.step("book".to_owned(), || book::run(root))?;
     run.run(&workspace("build", ["--all-targets"]))?;
     for [features, test] in [SCHEDULES, PLANTED] {
         run.run(&workspace("clippy", [features, test, "--", "-D", "warnings"]))?;
