@@ -34,6 +34,7 @@ Commands:
   layering      compare the arrows between our crates with the table of the house
   dependencies  check licences and duplicate versions of what we depend on
   book          build the documentation as a book, and check its links
+  reference     write what docs/specification/ tells of the command line and of settings
   contracts     compile the contracts; write contracts/artifacts/ and docs/contract-api.md
 
 `cargo xtask COMMAND --help` says more about one of them.
@@ -41,6 +42,18 @@ Commands:
 Examples:
   cargo xtask test
   cargo xtask layering --write
+";
+
+const REFERENCE_HELP: &str = "\
+Writes docs/specification/command-line.md and configuration.md, as the program tells of itself.
+
+Usage: cargo xtask reference
+
+A test compares them with what is committed.
+
+Examples:
+  cargo xtask reference
+  git diff --stat docs/specification
 ";
 
 const CONTRACTS_HELP: &str = "\
@@ -77,6 +90,7 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["layering", options @ ..] if asks_help(options) => show(layering::HELP),
         ["dependencies", options @ ..] if asks_help(options) => show(dependencies::HELP),
         ["book", options @ ..] if asks_help(options) => show(book::HELP),
+        ["reference", options @ ..] if asks_help(options) => show(REFERENCE_HELP),
         ["contracts", options @ ..] if asks_help(options) => show(CONTRACTS_HELP),
         ["test", options @ ..] => {
             let [full, timings] = flags(options, ["--full", "--timings"])?;
@@ -91,6 +105,20 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
             return dependencies::run(&root, write);
         }
         ["book"] => return book::run(&root),
+        ["reference"] => {
+            let test = [
+                "test",
+                "--release",
+                "-p",
+                "microraiden-cli",
+                "--bin",
+                "microraiden",
+                "reference",
+            ];
+            return Program::new("cargo", test)
+                .with("MICRORAIDEN_WRITE_REFERENCE", "1")
+                .run(&root);
+        }
         ["contracts"] => {
             Program::new("node", ["contracts/compile.mjs"]).run(&root)?;
             return Program::new("node", ["contracts/reference.mjs"]).run(&root);

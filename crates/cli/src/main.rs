@@ -15,6 +15,8 @@ mod keys;
 mod operate;
 mod pay_proxy;
 mod proxy;
+#[cfg(test)]
+mod reference;
 mod request;
 mod sandbox;
 mod sender;

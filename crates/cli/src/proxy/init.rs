@@ -16,7 +16,7 @@ use tempfile::{TempDir, TempPath};
 use url::Url;
 
 /// The configuration, with `@NAMES@` for what is filled in.
-const TEMPLATE: &str = include_str!("template.toml");
+pub(crate) const TEMPLATE: &str = include_str!("template.toml");
 const KEY: &str = "receiver.key";
 const CONFIGURATION: &str = "proxy.toml";
 

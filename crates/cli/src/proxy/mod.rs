@@ -13,7 +13,7 @@ pub(crate) mod init;
 mod notify;
 mod reload;
 mod route;
-mod settings;
+pub(crate) mod settings;
 mod values;
 mod wait;
 

@@ -224,7 +224,7 @@ settings! {
 }
 
 /// What can be changed while the proxy runs; all else is read at the start.
-const RELOADED: [&str; 16] = [
+pub(crate) const RELOADED: [&str; 16] = [
     "upstream",
     "price",
     "path",
