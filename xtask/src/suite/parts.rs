@@ -97,6 +97,10 @@ fn build(run: &mut Run<'_>) -> Result<(), Failure> {
     run.run(&workspace("clippy", ["--all-targets", "--", "-D", "warnings"]))?;
     run.run(&workspace("doc", ["--no-deps"]).with("RUSTDOCFLAGS", "-D warnings"))?;
     run.step("book".to_owned(), || book::run(root))?;
+    run.run(&Program::new(
+        "env",
+        ["target/python/bin/python", "tests/packaging.py"],
+    ))?;
     run.run(&workspace("build", ["--all-targets"]))?;
     for [features, test] in [SCHEDULES, PLANTED] {
         run.run(&workspace("clippy", [features, test, "--", "-D", "warnings"]))?;
