@@ -2,6 +2,17 @@
 //!
 //! Everything is real: the contracts run in a real EVM, behind JSON-RPC over HTTP; the receiver
 //! keeps a real state file; requests go over sockets. Servers bind port 0 on loopback.
+//!
+//! ```
+//! use microraiden_tests::{NodeKind, World};
+//!
+//! # #[tokio::main]
+//! # async fn main() {
+//! let world = World::start(NodeKind::chosen()).await;
+//! let sender = world.sender.address();
+//! assert_eq!(world.tokens(sender).await.to_string(), "50000000000000000000");
+//! # }
+//! ```
 
 pub mod emulated_2018;
 pub mod node;

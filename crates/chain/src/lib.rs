@@ -12,6 +12,33 @@
 //! - [`Inspection`]: what stands at an address;
 //! - [`keys`]: private keys in files.
 //!
+//! A token and a channel contract for deposits of it, on a development chain:
+//!
+//! ```
+//! use microraiden_chain::deploy::{self, TokenParams};
+//! use microraiden_chain::{Contract, Node, Wallet};
+//! use microraiden_devchain::DevChain;
+//! use microraiden_protocol::SecretKey;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let devchain = DevChain::start(microraiden_devchain::Config::default()).await?;
+//! let node = Node::connect(&devchain.url().parse()?).await?;
+//! let owner = SecretKey::from_bytes(&devchain.accounts()[0].secret_key.0)?;
+//! let wallet = Wallet::new(node.clone(), owner);
+//!
+//! let token = TokenParams::with_whole_supply(1_000, "Example".to_owned(), "XMP".to_owned(), 18).ok_or("too many")?;
+//! let (token, _) = deploy::token(&wallet, token).await?;
+//! let (address, receipt) = deploy::channels(&wallet, token, 500).await?;
+//! println!("it has cost {} wei", receipt.cost_wei());
+//!
+//! let contract = Contract::at(node, address).await?;
+//! assert!(contract.is_ours(), "every byte");
+//! assert_eq!(contract.token().symbol, "XMP");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariants: no request waits for ever; what a [`Follower`] hands out always comes from one chain; keys and
 //! addresses of nodes (they may hold a password) are in no error and no log.
 

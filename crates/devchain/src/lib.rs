@@ -8,6 +8,20 @@
 //! running node, [`Fault`] how it can misbehave. Inside, `chain` is the chain itself (state, transaction pool, blocks; no I/O, no async) and `rpc` the thin
 //! layer that speaks JSON-RPC.
 //!
+//! ```
+//! use microraiden_devchain::{Config, DevChain};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = DevChain::start(Config::default()).await?;
+//! println!("{} {}", node.url(), node.accounts()[0].address);
+//! node.mine(5);
+//! node.reorganise(2, true)?; // other blocks, the same transactions
+//! node.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariants:
 //! - Headers, blooms, transaction and receipt roots, base fees and gas are those of a real chain under the rules of the
 //!   Prague hard fork. Only the state root is not a Merkle-Patricia root: it is a running hash of all state changes since

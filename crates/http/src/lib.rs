@@ -10,6 +10,25 @@
 //! - [`receipt`]: the headers of an answer that was paid for;
 //! - [`rest`]: the JSON bodies under `/api/1`.
 //!
+//! What a receiver asks, a sender reads:
+//!
+//! ```
+//! use microraiden_http::{Challenge, Seller};
+//! use microraiden_protocol::{Address, Price};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let [receiver, contract, token] = [1, 2, 3].map(Address::repeat_byte);
+//! let seller = Seller::new("/api/1".parse()?, receiver, contract, token);
+//!
+//! let headers = seller.challenge(Price::from(5));
+//! assert_eq!(headers["rdn-price"], "5");
+//!
+//! let challenge = Challenge::read(&headers)?;
+//! assert_eq!((challenge.price, challenge.receiver), (Price::from(5), receiver));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariants: reading is total, whatever the bytes; amounts are exact decimals, never floats;
 //! what is written is what the documentation says, and reading it back gives the same values.
 

@@ -17,6 +17,38 @@
 //! - `gas`: selling stops while what is owed could not be brought on chain;
 //! - `halts`: selling stops until the operator says that it may go on.
 //!
+//! A receiver that follows its chain; `microraiden-paywall` sells with it:
+//!
+//! ```
+//! use microraiden_manager::{ChannelManager, Config, Receiver};
+//! # use microraiden_protocol::SecretKey;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let devchain = microraiden_devchain::DevChain::start(microraiden_devchain::Config {
+//! #     mining: microraiden_devchain::Mining { instant: true, interval: Some(std::time::Duration::from_millis(100)) },
+//! #     ..Default::default()
+//! # }).await?;
+//! # let url: url::Url = devchain.url().parse()?;
+//! # let node = microraiden_chain::Node::connect(&url).await?;
+//! # let keys = devchain.accounts().iter().map(|account| SecretKey::from_bytes(&account.secret_key.0));
+//! # let keys = keys.collect::<Result<Vec<_>, _>>()?;
+//! # let wallet = microraiden_chain::Wallet::new(node.clone(), keys[0].clone());
+//! # let token = microraiden_chain::deploy::TokenParams::with_whole_supply(1_000, "Example".into(), "XMP".into(), 18);
+//! # let (token, _) = microraiden_chain::deploy::token(&wallet, token.ok_or("too many")?).await?;
+//! # let (address, _) = microraiden_chain::deploy::channels(&wallet, token, 500).await?;
+//! # let folder = tempfile::tempdir()?;
+//! # let state_file = folder.path().join("receiver.db");
+//! # let (rpc, contract, key) = (vec![url], address, keys[1].clone());
+//! // Its nodes, the channel contract's address, its key, and what must be backed up.
+//! let receiver = Receiver { rpc, contract, key, state_file };
+//! let manager = ChannelManager::open(receiver, Config::default()).await?;
+//! assert_eq!(manager.totals().open_channels, 0);
+//! manager.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariants: content needs a [`Permit`], and a permit is made only after the payment is durable;
 //! a closing signature leaves only after its promise is durable; an account in memory changes only
 //! by a transition that the store has taken, under the account's own lock; only the follower holds

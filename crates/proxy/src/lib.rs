@@ -12,6 +12,20 @@
 //!
 //! [`tutorial`] shows how to sell from a program of one's own.
 //!
+//! What is sold, for how much, and from where:
+//!
+//! ```
+//! use microraiden_proxy::{Route, Site};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let media = Route::new("/media/{*rest}", 5, "http://127.0.0.1:8000".parse()?);
+//! let items = Route::new("/items/{id}", 2, "http://127.0.0.1:8001".parse()?);
+//! let site = Site { routes: vec![media, items], ..Site::default() };
+//! site.check()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariants: a request reaches the upstream by the path that its price was found for; no client
 //! can hold a connection without moving on, keep others out by holding many, or hold up the
 //! shutdown.

@@ -6,6 +6,31 @@
 //! In reading order: [`ChannelStore`] and what it takes and gives, [`StoreError`],
 //! [`MemoryStore`], [`SqliteStore`]; then [`backup`], [`restore`] and [`inspect`].
 //!
+//! What a ticket says is durable is there after a restart:
+//!
+//! ```
+//! use microraiden_protocol::{Address, Escrow};
+//! use microraiden_store::{Batch, Binding, ChannelStore, Halt, HaltChange, HaltKind, SqliteStore};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("receiver.db");
+//! let [contract, receiver] = [1, 2].map(Address::repeat_byte);
+//! let binding = Binding { escrow: Escrow { chain_id: 31337, contract }, receiver };
+//! let halt = Halt { kind: HaltKind::Restored, block: None };
+//!
+//! let store = SqliteStore::open(&file, binding)?;
+//! let ticket = store.commit(Batch { halts: vec![HaltChange::Set(halt)], ..Batch::default() })?;
+//! ticket.await?;
+//! drop(store);
+//!
+//! let store = SqliteStore::open(&file, binding)?;
+//! assert_eq!(store.load().await?.halts, [halt]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariants: a [`Batch`] is written as a whole or not at all, in the order in which batches were
 //! handed in; it is durable when its [`Ticket`] says so, and not before; rows come back only
 //! through [`Account::from_row`](microraiden_protocol::ledger::Account::from_row), which checks
