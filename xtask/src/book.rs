@@ -95,17 +95,16 @@ fn check(
     changed
 }
 
-/// What the page refers to.
+/// What the page's tags refer to; in code `<` is written otherwise.
 fn links(text: &str) -> BTreeSet<&str> {
-    let of = |attribute: &'static str| {
-        text.split(attribute)
-            .skip(1)
-            .filter_map(|rest| rest.split('"').next())
-    };
-    of(" href=\"")
-        .chain(of(" src=\""))
-        .filter(|link| !link.is_empty())
-        .collect()
+    let tags = text.split('<').filter_map(|rest| rest.split('>').next());
+    let value = |tag, attribute: &str| str::split_once(tag, attribute)?.1.split('"').next();
+    let links = tags.flat_map(|tag| {
+        [" href=\"", " src=\""]
+            .into_iter()
+            .filter_map(move |name| value(tag, name))
+    });
+    links.filter(|link| !link.is_empty()).collect()
 }
 
 /// The file in the book; `None` when it is outside.
@@ -169,7 +168,7 @@ mod tests {
         let page = Path::new("decisions/one.html");
         let text = "<h2 id=\"two\">\n<a href=\"#two\"> <a href=\"#three\"> <a href=\"../four.html#five\"> \
              <a href=\"../four.html#six\"> <a href=\"../../README.html\"> <a href=\"../../seven\"> \
-             <a href=\"https://eight.example/#nine\"> <img src=\"ten.svg\">";
+             <a href=\"https://eight.example/#nine\"> <img src=\"ten.svg\"> &lt;a href=\"eleven.html\">";
         let pages = [(page, text), (Path::new("four.html"), "<p id=\"five\">")];
         let pages = pages
             .map(|(path, text)| (path.to_owned(), text.to_owned()))

@@ -22,6 +22,8 @@ use std::time::Instant;
 
 /// A page that must fail at each of its blocks, so that we see that it can.
 const BROKEN: &str = include_str!("broken.md");
+/// The READMEs of the single examples begin where this one ends.
+const EXAMPLES: &str = "examples/README.md";
 /// Pages at a time.
 const WORKERS: usize = 2;
 
@@ -140,17 +142,29 @@ const GENERATED: [&str; 4] = [
     "docs/specification/configuration.md",
 ];
 
-/// Does all that a page says.
+/// Does all that a page says, and ends what it has started.
 fn run(page: &str, apart: bool) -> Result<Tally, String> {
     let text = std::fs::read_to_string(root().join(page)).map_err(|error| error.to_string())?;
     let mut place = None;
+    let before = match page.starts_with("examples/") && page != EXAMPLES {
+        true => std::fs::read_to_string(root().join(EXAMPLES)).map_err(|error| error.to_string())?,
+        false => String::new(),
+    };
+    let begun = carry_out(EXAMPLES, &before, &mut place, apart);
+    let tally = begun.and_then(|_| carry_out(page, &text, &mut place, apart));
+    let left = place.map_or(Ok(()), Place::leave);
+    let tally = tally?;
+    left.map(|()| tally)
+}
+
+fn carry_out(page: &str, text: &str, place: &mut Option<Place>, apart: bool) -> Result<Tally, String> {
     let mut tally = Tally::default();
-    for item in page::items(&text)? {
-        let block = match &item {
+    for item in page::items(text)? {
+        let block = match item {
             Item::Block(block) => block,
             Item::Setup { line, commands } => {
-                let block = Block::setup(*line, commands);
-                let outcome = blocks::carry_out(page, &block, open(&mut place, apart)?);
+                let block = Block::setup(line, &commands);
+                let outcome = blocks::carry_out(page, &block, open(place, apart)?);
                 outcome.map_err(|failure| format!("{line}: {failure}"))?;
                 continue;
             }
@@ -159,13 +173,12 @@ fn run(page: &str, apart: bool) -> Result<Tally, String> {
             *tally.skipped.entry(reason.to_owned()).or_default() += 1;
             continue;
         }
-        match blocks::carry_out(page, block, open(&mut place, apart)?) {
+        match blocks::carry_out(page, &block, open(place, apart)?) {
             Ok(Outcome::Ran) => tally.ran += 1,
             Ok(Outcome::Picture) => {}
             Err(failure) => return Err(format!("{}: {failure}", block.line)),
         }
     }
-    place.map_or(Ok(()), Place::leave)?;
     Ok(tally)
 }
 

@@ -362,7 +362,7 @@ pub(crate) fn serves(command: &str) -> bool {
         ["microraiden", "proxy", "check", ..] => false,
         ["microraiden", "devchain" | "proxy" | "pay-proxy", ..] => true,
         ["microraiden", "demo", ..] => !asks("--exit"),
-        ["python3", "-m", "http.server", ..] => true,
+        ["python3", ..] => asks("http.server"),
         ["node", ..] => command.contains(".listen("),
         ["microraiden", ..] => false,
         [name, ..] => name.ends_with("-server") || name.ends_with("-proxy"),
@@ -379,12 +379,20 @@ fn program(command: &str) -> Vec<&str> {
     let ["cargo", "run", options @ ..] = words.as_slice() else {
         return words;
     };
-    let package = options
+    let split = options
+        .iter()
+        .position(|word| *word == "--")
+        .unwrap_or(options.len());
+    let (options, arguments) = options.split_at(split);
+    let names = |pair: &&[&str]| matches!(pair[0], "-p" | "--package" | "--example" | "--bin");
+    // The package, unless a binary is named behind it.
+    let name = options
         .windows(2)
-        .find(|pair| matches!(pair[0], "-p" | "--package" | "--example" | "--bin"));
-    let name = package.map_or("microraiden", |pair| pair[1]);
-    let arguments = options.iter().skip_while(|word| **word != "--").skip(1);
-    std::iter::once(name).chain(arguments.copied()).collect()
+        .rfind(names)
+        .map_or("microraiden", |pair| pair[1]);
+    std::iter::once(name)
+        .chain(arguments.iter().skip(1).copied())
+        .collect()
 }
 
 /// The program and the port, which together exclude another.
