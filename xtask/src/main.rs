@@ -1,8 +1,8 @@
 //! The project's own checks and its one test command: `cargo xtask --help`.
 //!
 //! In reading order: [`suite`] (the test command), [`layering`] (which crate may use which),
-//! [`dependencies`] (licences and duplicates), [`book`] (the documentation), [`features`] (what only tests may have), [`npm`] (its
-//! lock files), [`python`] (an environment for the tests), [`program`] (how other programs are run),
+//! [`dependencies`] (licences and duplicates), [`book`] (the documentation), [`features`] (what only tests may have), [`packages`]
+//! (what crates.io would get), [`npm`] (its lock files), [`python`] (an environment for the tests), [`program`] (how other programs are run),
 //! [`failure`] (what can go wrong).
 //!
 //! Invariant: what this crate depends on stays small, since everyone waits for it first.
@@ -14,6 +14,7 @@ mod failure;
 mod features;
 mod layering;
 mod npm;
+mod packages;
 mod program;
 mod python;
 mod suite;

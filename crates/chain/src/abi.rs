@@ -16,18 +16,14 @@ fn abi(artifact: &str) -> String {
 
 /// The ABI of the channel contract.
 pub fn channels() -> &'static str {
-    static ABI: LazyLock<String> = LazyLock::new(|| {
-        abi(include_str!(
-            "../../../contracts/artifacts/RaidenMicroTransferChannels.json"
-        ))
-    });
+    static ABI: LazyLock<String> =
+        LazyLock::new(|| abi(include_str!("../artifacts/RaidenMicroTransferChannels.json")));
     &ABI
 }
 
 /// The ABI of the development token, which has that of any ERC20 and ERC223 token.
 pub fn token() -> &'static str {
-    static ABI: LazyLock<String> =
-        LazyLock::new(|| abi(include_str!("../../../contracts/artifacts/CustomToken.json")));
+    static ABI: LazyLock<String> = LazyLock::new(|| abi(include_str!("../artifacts/CustomToken.json")));
     &ABI
 }
 

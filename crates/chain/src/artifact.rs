@@ -17,13 +17,10 @@ pub(crate) struct Artifact {
     immutables: BTreeMap<String, Vec<usize>>,
 }
 
-static CHANNELS: LazyLock<Artifact> = LazyLock::new(|| {
-    Artifact::read(include_str!(
-        "../../../contracts/artifacts/RaidenMicroTransferChannels.json"
-    ))
-});
+static CHANNELS: LazyLock<Artifact> =
+    LazyLock::new(|| Artifact::read(include_str!("../artifacts/RaidenMicroTransferChannels.json")));
 static TOKEN: LazyLock<Artifact> =
-    LazyLock::new(|| Artifact::read(include_str!("../../../contracts/artifacts/CustomToken.json")));
+    LazyLock::new(|| Artifact::read(include_str!("../artifacts/CustomToken.json")));
 
 impl Artifact {
     /// The channel contract.

@@ -6,13 +6,13 @@ use alloy_sol_types::sol;
 sol!(
     #[sol(abi)]
     RaidenMicroTransferChannels,
-    "../../contracts/artifacts/RaidenMicroTransferChannels.json"
+    "artifacts/RaidenMicroTransferChannels.json"
 );
 
 sol!(
     #[sol(abi)]
     CustomToken,
-    "../../contracts/artifacts/CustomToken.json"
+    "artifacts/CustomToken.json"
 );
 
 sol! {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Part, Run};
 use crate::failure::Failure;
 use crate::program::Program;
-use crate::{book, debian, dependencies, features, layering, npm, python};
+use crate::{book, debian, dependencies, features, layering, npm, packages, python};
 
 /// All parts, in order: cheap findings first.
 pub(super) const PARTS: &[Part] = &[
@@ -102,6 +102,7 @@ fn build(run: &mut Run<'_>) -> Result<(), Failure> {
         ["target/python/bin/python", "tests/packaging.py"],
     ))?;
     run.run(&workspace("build", ["--all-targets"]))?;
+    run.step("packages".to_owned(), || packages::run(root))?;
     for [features, test] in [SCHEDULES, PLANTED] {
         run.run(&workspace("clippy", [features, test, "--", "-D", "warnings"]))?;
         run.run(&workspace("test", [features, test, "--no-run"]))?;
