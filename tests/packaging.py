@@ -163,7 +163,7 @@ class Containers(unittest.TestCase):
             self.assertIn(str(Path(config[file]).parent), places)
         nginx = (CONTAINERS / "nginx.conf").read_text()
         self.assertIn("proxy_pass http://receiver:5000;", nginx)
-        self.assertEqual(config["upstream"], "http://web:8000")
+        self.assertEqual(config["route"][0]["upstream"], "http://web:8000")
         self.assertIn("listen 8000;", nginx)
         self.assertEqual(nginx.count("{"), nginx.count("}"))
         self.assertTrue(config["metrics_address"].endswith(":9100"), "where the image asks for its health")
