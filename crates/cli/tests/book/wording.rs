@@ -89,29 +89,56 @@ pub(crate) fn tail(lines: &[String]) -> String {
         .join("\n")
 }
 
-/// What a terminal shows at the end, line by line, without colours.
+/// What a terminal shows at the end, line by line, without colours; what was written over is gone.
 pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
-    let mut plain = String::new();
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = vec![String::new()];
+    // Where it writes, and whether it comes back to a line that is there.
+    let (mut line, mut returns) = (0, false);
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {
-            '\u{1b}' => skip_sequence(&mut characters),
-            // What was on the line before is overwritten.
-            '\r' => plain.truncate(plain.rfind('\n').map_or(0, |at| at + 1)),
-            _ => plain.push(character),
+            '\u{1b}' => {
+                let up = lines_up(&mut characters);
+                line -= up.min(line);
+                returns |= up > 0;
+            }
+            '\r' => returns = true,
+            '\n' => {
+                line += 1;
+                returns = line < lines.len();
+                lines.resize(lines.len().max(line + 1), String::new());
+            }
+            _ => {
+                if std::mem::take(&mut returns) {
+                    lines[line].clear();
+                }
+                lines[line].push(character);
+            }
         }
     }
-    let mut lines: Vec<String> = plain.lines().map(|line| line.trim_end().to_owned()).collect();
-    while lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
+    lines
+        .iter_mut()
+        .for_each(|line| line.truncate(line.trim_end().len()));
+    let length = lines
+        .iter()
+        .rposition(|line| !line.is_empty())
+        .map_or(0, |last| last + 1);
+    lines.truncate(length);
     lines
 }
 
-/// Passes over a control sequence: `[`, parameters, a letter.
-fn skip_sequence(characters: &mut std::str::Chars<'_>) {
-    if characters.next() == Some('[') {
-        let _ = characters.find(|character| character.is_ascii_alphabetic());
+/// Passes over a control sequence, `[`, parameters, a letter; how many lines it goes up.
+fn lines_up(characters: &mut std::str::Chars<'_>) -> usize {
+    if characters.next() != Some('[') {
+        return 0;
+    }
+    let mut parameters = String::new();
+    match characters.find(|character| {
+        parameters.push(*character);
+        character.is_ascii_alphabetic()
+    }) {
+        Some('A') => parameters.trim_end_matches('A').parse().unwrap_or(1),
+        _ => 0,
     }
 }
