@@ -52,6 +52,8 @@ export interface Options {
 const GAS_MARGIN = 25n;
 /** The range of blocks that is not split any more in a search for events: every node searches as many at once. */
 const MIN_RANGE = 10n;
+/** Development chains and public test networks: the same as in the Rust program. */
+const PLAY_MONEY_CHAINS = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
 /** What minting test tokens costs, in wei: 0.1 ether. */
 const MINT_PRICE = 100_000_000_000_000_000n;
 
@@ -130,6 +132,11 @@ export class MicroRaiden {
       throw new MicroRaidenError("invalid-contract", "Invalid challenge: no channel contract on this network", { cause });
     });
     if (!(challenge > 0)) throw new MicroRaidenError("invalid-contract", "Invalid challenge");
+    // Who names both could have other tokens shown than those that are paid.
+    const token = await this.#read<Address>("token", []);
+    if (!isAddressEqual(token, this.token.address)) {
+      throw new MicroRaidenError("invalid-contract", `The deposits of this contract are made of another token: ${token}`);
+    }
     this.chainId = chainId;
     this.challenge = challenge;
     return challenge;
@@ -156,15 +163,21 @@ export class MicroRaiden {
     const [name, symbol, decimals, balance] = await Promise.all([
       read<string>("name", []).catch(() => ""),
       read<string>("symbol", []).catch(() => ""),
-      read<number>("decimals", []),
+      read<number>("decimals", []).catch((error: unknown) => {
+        // A token without decimals is counted in base units.
+        if (isRevert(error)) return 0;
+        throw error;
+      }),
       account ? read<bigint>("balanceOf", [account]) : 0n,
     ]);
     this.decimals = decimals;
     return { name, symbol, decimals, balance };
   }
 
-  /** Whether the token is one for testing, which {@link buyToken} mints. */
+  /** Whether the token is one for testing, which {@link buyToken} mints: never on a network where ether is worth something. */
   async canBuyToken(): Promise<boolean> {
+    if (this.chainId === undefined) await this.getChallengePeriod();
+    if (!PLAY_MONEY_CHAINS.includes(this.chainId ?? 0)) return false;
     return this.#read<bigint>("multiplier", [], this.token).then(
       () => true,
       () => false,
@@ -574,6 +587,9 @@ export class MicroRaiden {
    */
   async #send(account: Address, { at, functionName, args, value }: Transaction): Promise<Hex> {
     const transaction = { ...at, account, functionName, args, ...(value !== undefined && { value }) };
+    if (this.chainId !== undefined && Number(await this.#ask("eth_chainId", [])) !== this.chainId) {
+      throw new MicroRaidenError("wrong-state", "The wallet has changed to another network; nothing was sent");
+    }
     try {
       const gas = await estimateContractGas(this.client, { ...transaction, blockTag: "pending" } as never);
       const limit = gas + (gas * GAS_MARGIN) / 100n;

@@ -26,18 +26,18 @@ export class Books {
   async learn({ raiden }: Connection, receiver: Receiver): Promise<void> {
     const { channel } = raiden;
     const last = [channel?.next_proof, channel?.proof].find((proof) => proof?.sig);
+    this.standing = undefined;
     if (!channel || !last) return;
-    this.standing = await receiver.standing(channel, last);
-    if (!this.standing) {
-      // As if it had taken the last one: what was signed counts as gone.
-      if (channel.next_proof?.sig) raiden.confirmPayment(channel.next_proof);
-      return;
+    const standing = await receiver.standing(channel, last);
+    const { account, block } = raiden.channel ?? {};
+    if (account !== channel.account || block !== channel.block) throw new Error("The channel was changed meanwhile. Try again.");
+    if (standing && standing.proof.balance > last.balance) {
+      throw new Error(`The server says that you owe ${standing.proof.balance} base units, which you have not signed. Nothing is paid to it.`);
     }
-    const { proof } = this.standing;
-    if (proof.sig && (await raiden.verifyProof(proof))) return;
-    // That it is less than was signed may be said without proof: it is to our good.
-    if (!proof.sig && proof.balance <= last.balance) return raiden.setBalance(proof.balance);
-    throw new Error(`The server says that you owe ${proof.balance} base units, which you have not signed. Nothing is paid to it.`);
+    // Only what it proves by a signature of ours takes the place of the last one. If it proves nothing, the last one counts as
+    // taken: what was signed counts as gone.
+    if (standing?.proof.sig && (await raiden.verifyProof(standing.proof))) this.standing = standing;
+    else if (channel.next_proof?.sig) raiden.confirmPayment(channel.next_proof);
   }
 
   /** By how much a payment raises the balance: the price less what the server has to our credit, but by one unit at least. */
@@ -46,10 +46,15 @@ export class Books {
     return price - (credit < price - 1n ? credit : price - 1n);
   }
 
-  /** What is signed, or what the server says as long as nothing is. */
+  /** What is signed. What the server says beside it, to everybody, is no ground to sign anything. */
   balance({ raiden }: Connection): bigint {
-    const { proof } = raiden.channel ?? {};
-    return proof?.sig ? proof.balance : (this.known?.balance ?? proof?.balance ?? 0n);
+    return raiden.channel?.proof.balance ?? 0n;
+  }
+
+  /** Nothing is signed here, and the server says that something was: the channel was found on chain again. */
+  isLost({ raiden }: Connection): boolean {
+    const { proof, next_proof } = raiden.channel ?? {};
+    return !proof?.sig && !next_proof?.sig && (this.known?.balance ?? 0n) > 0n;
   }
 
   /** What the sender has spent: at this balance it can close. */

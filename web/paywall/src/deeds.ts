@@ -3,7 +3,6 @@
 import { InsufficientFundsError, MicroRaidenError, type MicroChannelInfo } from "../../client/src/index.js";
 import type { Books } from "./books.js";
 import type { Connection } from "./connection.js";
-import { attempts } from "./memory.js";
 import type { Offer } from "./offer.js";
 import type { Receiver } from "./receiver.js";
 import { ask, element, setText, show } from "./view.js";
@@ -37,26 +36,25 @@ export class Deeds {
     };
   }
 
-  /** Signs the payment for this page, and loads it with that. */
-  async pay(): Promise<void> {
+  /** Signs the payment for this page, and loads it with that; gives what was signed to `paid` before. */
+  async pay(paid: (balance: bigint) => void): Promise<void> {
     const here = this.#visit.here();
     const isCurrent = this.#visit.watch();
     busy("Paying", "Your wallet may ask you to sign. That costs no fee.");
     try {
       // Two tabs must not sign the same balance for two pages.
-      await alone(() => this.#sign(here, isCurrent));
+      await alone(() => this.#sign(here, isCurrent, paid));
     } catch (error) {
       if (!(error instanceof InsufficientFundsError)) throw error;
       // The chain has changed since it was looked at; it says what is missing.
       this.isWanted = false;
       return this.#show(here);
     }
-    if (!isCurrent()) return;
-    attempts.add();
-    location.reload();
+    if (isCurrent()) location.reload();
   }
 
-  async #sign(here: Connection, isCurrent: () => boolean): Promise<void> {
+  async #sign(here: Connection, isCurrent: () => boolean, paid: (balance: bigint) => void): Promise<void> {
+    if (!isCurrent()) return;
     const { raiden } = here;
     const { account, block } = raiden.channel ?? {};
     const isThere = account && raiden.loadStoredChannel(account, this.#offer.receiver);
@@ -66,15 +64,17 @@ export class Deeds {
     await this.#books.learn(here, this.#receiver);
     const proof = await raiden.incrementBalanceAndSign(this.#books.raise(this.#offer.price));
     this.isWanted = false;
-    if (isCurrent()) this.#receiver.pay(channel, proof, this.#offer.price);
+    if (!isCurrent()) return;
+    paid(proof.balance);
+    this.#receiver.pay(channel, proof, this.#offer.price);
   }
 
   /** Signs nothing for a channel that was found on chain again: then the server tells and proves its balance. */
-  async #recover({ raiden }: Connection): Promise<void> {
-    const { channel } = raiden;
+  async #recover(here: Connection): Promise<void> {
+    const { channel } = here.raiden;
     if (!channel || channel.proof.sig || channel.next_proof?.sig) return;
-    const known = await this.#receiver.channel(channel.account, channel.block);
-    if (known && known.balance > 0n) await raiden.signNewProof();
+    this.#books.known = await this.#receiver.channel(channel.account, channel.block);
+    if (this.#books.isLost(here)) await here.raiden.signNewProof();
   }
 
   /** Deposits what is in the form, in a new channel or in the one that is there. */
@@ -111,24 +111,49 @@ export class Deeds {
     const { raiden } = here;
     const books = this.#books;
     const isCurrent = this.#visit.watch();
+    // A server that does not answer, or lies, keeps nobody from closing.
+    let fault: unknown;
     // What is agreed already is not asked for again.
-    if (!raiden.channel?.closing_sig) await books.learn(here, this.#receiver);
-    const left = here.amount(books.deposit - books.spent(here));
-    const text = `${left} of your deposit comes back to you. To pay further pages you open a new channel.`;
-    const agreement = (await ask("Close the channel?", text, "Close")) ? await this.#agree(here) : "not";
+    if (!raiden.channel?.closing_sig) await this.#ask(here).catch((error: unknown) => (fault = error));
     if (!isCurrent()) return;
-    if (agreement !== "not") await raiden.closeChannel(agreement === "alone" ? undefined : agreement.signature);
+    const spent = books.spent(here);
+    const left = here.amount(books.deposit - spent);
+    const isNew = spent === 0n && !raiden.channel?.proof.sig && !fault;
+    const alone =
+      `Then the receiver may object for ${raiden.challenge} blocks, and after that you settle the channel here: ` +
+      `${left} of your deposit comes back to you.`;
+    if (fault !== undefined || isNew) {
+      // Of a channel that was never paid with the server has nothing to agree to.
+      const why = isNew ? "Nothing was paid on it, so you close it alone." : `The server cannot be asked: ${words(fault)} You can close without it.`;
+      if (!(await ask("Close the channel?", `${why} ${alone}`, "Close"))) return this.#visit.refresh();
+      return this.#finish(here, isCurrent, "alone");
+    }
+    const text = `${left} of your deposit comes back to you. To pay further pages you open a new channel.`;
+    if (!(await ask("Close the channel?", text, "Close"))) return this.#visit.refresh();
+    await this.#finish(here, isCurrent, await this.#agree(here, spent, alone));
+  }
+
+  /** Learns what is owed, also for a channel that was found on chain again. */
+  async #ask(here: Connection): Promise<void> {
+    await this.#recover(here);
+    await this.#books.learn(here, this.#receiver);
+  }
+
+  async #finish({ raiden }: Connection, isCurrent: () => boolean, agreement: Agreement): Promise<void> {
+    if (!isCurrent()) return;
+    if (agreement !== "not") {
+      busy("Closing the channel", "Confirm in your wallet.");
+      await raiden.closeChannel(agreement === "alone" ? undefined : agreement.signature);
+    }
     if (isCurrent()) await this.#visit.refresh();
   }
 
-  async #agree(here: Connection): Promise<Agreement> {
+  /** Has the receiver agree to a close at what was shown, and at nothing else. */
+  async #agree(here: Connection, spent: bigint, alone: string): Promise<Agreement> {
     const { raiden } = here;
     const agreed = raiden.channel?.closing_sig;
-    busy("Closing the channel", "Your wallet asks you to sign what you owe, and then to send a transaction.");
     if (agreed) return { signature: agreed };
-    await this.#recover(here);
-    await this.#books.learn(here, this.#receiver);
-    const spent = this.#books.spent(here);
+    busy("Closing the channel", "Your wallet asks you to sign what you owe, and then to send a transaction.");
     if (raiden.channel?.proof.balance !== spent) raiden.setBalance(spent);
     try {
       const proof = await raiden.signNewProof();
@@ -136,9 +161,7 @@ export class Deeds {
       return { signature: await this.#receiver.agree(raiden.channel, proof) };
     } catch (error) {
       if (error instanceof MicroRaidenError) throw error;
-      const text =
-        `The server did not agree: ${words(error)} You can close without it. Then the receiver may object for ` +
-        `${raiden.challenge} blocks, and after that you settle the channel here.`;
+      const text = `The server did not agree: ${words(error)} You can close without it. ${alone}`;
       return (await ask("Close without the receiver?", text, "Close anyway")) ? "alone" : "not";
     }
   }

@@ -19,6 +19,8 @@ export interface Offer {
   method: string;
   /** The code of the refusal; `undefined` when nothing was paid. */
   error: string | undefined;
+  /** A page of another site has led here: nothing is paid without a click. */
+  crossSite: boolean;
   /** Only on development chains: there is a wallet in the page. */
   devChain: DevChain | undefined;
 }
@@ -34,11 +36,12 @@ export interface DevChain {
 /** The offer of the page `document`. */
 export function readOffer(): Offer {
   const text = document.getElementById("offer")?.textContent ?? "{}";
-  const { price, error, devChain, ...rest } = JSON.parse(text) as Record<string, unknown>;
+  const { price, error, crossSite, devChain, ...rest } = JSON.parse(text) as Record<string, unknown>;
   return {
     ...(rest as unknown as Offer),
     price: reviveAmount(price) ?? 0n,
     error: error as string | undefined,
+    crossSite: crossSite === true,
     devChain: devChain as DevChain | undefined,
   };
 }

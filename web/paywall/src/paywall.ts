@@ -3,7 +3,7 @@
 // It asks for everything anew when it is loaded: the wallet for its accounts, the chain for the channel, the server for the
 // balance. Nothing is signed without a click, but where the visitor said that pages up to a price are paid for at once.
 
-import { MicroRaidenError, formatAmount, parseAmount, type MicroChannelInfo } from "../../client/src/index.js";
+import { MicroRaidenError, parseAmount, type MicroChannelInfo } from "../../client/src/index.js";
 import { Books } from "./books.js";
 import type { Connection } from "./connection.js";
 import { Deeds } from "./deeds.js";
@@ -16,7 +16,7 @@ import { isPassing, isSeenBefore, refusal, words } from "./words.js";
 
 const offer = readOffer();
 const receiver = new Receiver(offer);
-const autoPay = new AutoPay(offer.receiver, offer.token);
+const autoPay = new AutoPay(offer);
 const books = new Books();
 const visit = new Visit(offer, receiver.startBlock(), showVisitor);
 const deeds = new Deeds(visit, receiver, books, offer, showChannel);
@@ -25,13 +25,14 @@ const deeds = new Deeds(visit, receiver, books, offer, showChannel);
 const RECENT = 50;
 /** For so many pages a deposit is proposed. */
 const PAGES = 20n;
-/** How often a page is paid for in half a minute before the visitor is asked. */
-const ATTEMPTS = 2;
+/** How often the same payment is offered again by itself. */
+const REPEATS = 10;
 
-/** What the server said to the last payment. */
-let refused = attempts.count() > 0 && offer.error !== undefined && !isSeenBefore(offer.error) ? offer.error : undefined;
+/** What was paid for this page a moment ago. */
+const before = attempts.last();
+/** What the server said to that. */
+let refused = before && offer.error !== undefined && !isSeenBefore(offer.error) ? offer.error : undefined;
 
-const price = `${formatAmount(offer.price, offer.decimals)} ${offer.symbol}`.trim();
 const proposal = offer.price * PAGES;
 
 /** Makes the channel current that is in storage, or on chain, and shows it. */
@@ -84,7 +85,7 @@ async function showMissing(here: Connection): Promise<void> {
   }
   const isEnough = balance >= offer.price;
   askDeposit(here, isEnough && balance < proposal ? balance : proposal, "Deposit and pay");
-  offerAutoPay();
+  offerAutoPay(here);
   const text = "Your deposit stays yours until you spend it. Close the channel whenever you like, and what is left comes back.";
   show({
     state: "missing",
@@ -119,45 +120,62 @@ async function showOpened(here: Connection, { deposit }: MicroChannelInfo): Prom
   const isCurrent = visit.watch();
   const { channel } = here.raiden;
   if (!channel) return;
-  const known = (books.known = await receiver.channel(channel.account, channel.block));
+  try {
+    books.known = await receiver.channel(channel.account, channel.block);
+    if (books.known?.state === "open") await books.learn(here, receiver);
+  } catch (error) {
+    return isCurrent() ? showAway(error) : undefined;
+  }
+  const { known } = books;
   const age = known ? 0 : (await here.blockNumber()) - channel.block;
   if (!isCurrent()) return;
   if (!known) return age <= RECENT ? showUnconfirmed() : showRejected("unknown-channel");
   if (known.state === "closed") return showRejected("close-promised");
-  await books.learn(here, receiver);
-  if (!isCurrent()) return;
   showFigures(here);
-  if (refused !== undefined && isPassing(refused)) {
+  const next = books.balance(here) + books.raise(offer.price);
+  // The same payment once more costs nothing more, whatever has become of it.
+  const isRepeat = before !== undefined && next <= before.balance && before.count < REPEATS;
+  if (refused !== undefined && isPassing(refused) && isRepeat) {
     refused = undefined;
-    deeds.isWanted = true;
     return showUnconfirmed();
   }
-  const next = books.balance(here) + books.raise(offer.price);
   if (next > deposit) return showTopUp(here, next);
   if (next > known.deposit) return showUnconfirmed();
-  const isTired = attempts.count() >= ATTEMPTS;
-  const isAllowed = autoPay.allows(offer.price) && refused === undefined && !isTired && !deeds.hasFailed;
-  if (deeds.isWanted || isAllowed) return visit.run(() => deeds.pay());
+  const isAgreed = before === undefined && autoPay.allows(offer.price) && !offer.crossSite;
+  const isSilent = refused === undefined && !deeds.hasFailed && (isAgreed || isRepeat);
+  if (deeds.isWanted || isSilent) return visit.run(() => pay(!deeds.isWanted && !isRepeat));
   if (refused !== undefined) notice(refusal(refused));
-  else if (isTired) notice("This page was paid for several times in the last half minute, so it asks before it pays again.");
-  setText("pay", `Pay ${price}`);
-  offerAutoPay();
+  else if (before) notice("You have paid for this page a moment ago, so it asks before it pays again.");
+  setText("pay", `Pay ${here.amount(offer.price)}`);
+  offerAutoPay(here);
   const parts: Part[] = ["figures", "pay", "auto-row", "more", "close", "forget", "account-row", "other-row"];
   // The browser itself asks before it sends a form twice.
   const text = offer.method === "GET" ? "" : "This page answers a form: when your browser asks, let it send the form again.";
   show({ state: "opened", title: "Your channel is open", text, parts });
 }
 
+/** @param isSilent nobody has clicked for it */
+function pay(isSilent: boolean): Promise<void> {
+  return deeds.pay((balance) => {
+    attempts.add(balance);
+    if (isSilent) autoPay.take(offer.price);
+  });
+}
+
 /** What is agreed by the click that pays. */
-function offerAutoPay(): void {
-  setText("auto-label", `Pay for further pages of this receiver at once, up to ${price} each`);
+function offerAutoPay(here: Connection): void {
+  element<HTMLInputElement>("auto").checked = !autoPay.isOff;
+  setText("auto-label", `Pay for the next ${PAGES} pages of this receiver at once, up to ${here.amount(offer.price)} each`);
 }
 
 function showFigures(here: Connection): void {
   const { deposit } = books;
-  const spent = books.spent(here);
-  setText("left", here.amount(books.left(here)));
-  setText("spent", here.amount(spent));
+  const isLost = books.isLost(here);
+  const told = books.known?.balance ?? 0n;
+  const spent = isLost ? told : books.spent(here);
+  const left = isLost ? (deposit > told ? deposit - told : 0n) : books.left(here);
+  setText("left", here.amount(left));
+  setText("spent", `${here.amount(spent)}${isLost ? ", says the server" : ""}`);
   setText("deposited", here.amount(deposit));
   const percent = deposit > 0n ? Number((spent * 100n) / deposit) : 0;
   element("bar-spent").style.width = `${percent}%`;
@@ -191,6 +209,16 @@ function showTopUp(here: Connection, required: bigint): void {
   });
   const isCurrent = visit.watch();
   if (balance < missing) void here.raiden.canBuyToken().then((can) => isCurrent() && (element("buy").hidden = !can));
+}
+
+/** The server does not answer, or not as it should: the channel can be closed all the same. */
+function showAway(error: unknown): void {
+  show({
+    state: "away",
+    title: "The server cannot be asked",
+    text: words(error),
+    parts: ["retry", "close", "account-row", "other-row"],
+  });
 }
 
 function showRejected(code: string): void {
@@ -238,13 +266,13 @@ function showMore(): void {
 
 /** The visitor has clicked to pay: what the box says holds from now on. */
 function agree(): void {
-  if (!element("auto-row").hidden) autoPay.set(element<HTMLInputElement>("auto").checked ? offer.price : undefined);
+  if (!element("auto-row").hidden) autoPay.set(element<HTMLInputElement>("auto").checked, offer.price);
   refused = undefined;
 }
 
 on("pay", "click", () => {
   agree();
-  void visit.run(() => deeds.pay());
+  void visit.run(() => pay(false));
 });
 on("deposit", "input", hintDeposit);
 on("deposit-form", "submit", (event) => {
@@ -263,6 +291,10 @@ const buttons = {
 for (const [id, act] of Object.entries(buttons)) on(id, "click", () => void visit.run(act));
 
 receiver.clearCookies();
-findThrowaway(offer.devChain)
-  .then(() => visit.start())
-  .catch(fail);
+if (offer.price > 0n) {
+  findThrowaway(offer.devChain)
+    .then(() => visit.start())
+    .catch(fail);
+} else {
+  fail(new Error("The server names no price. Load the page again."));
+}

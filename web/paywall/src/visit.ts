@@ -9,7 +9,7 @@ import { chooseWallet } from "./wallets.js";
 import { words } from "./words.js";
 
 /** How often something that ends by itself is looked at again, in milliseconds. */
-const PAUSE = 1_500;
+const PAUSE = 2_500;
 
 /** A page's visitor. What is begun supersedes what was under way, which then changes nothing any more. */
 export class Visit {
@@ -100,8 +100,12 @@ export class Visit {
     const view = await this.#obstacle(here);
     if (!isCurrent()) return;
     if (view) return show(view);
-    await here.look();
+    const { decimals } = await here.look();
     if (!isCurrent()) return;
+    if (decimals !== this.place.decimals) {
+      // The price would look like another one.
+      throw new Error(`The server counts the token with ${this.place.decimals} decimals, and the token itself with ${decimals}. Nothing is paid.`);
+    }
     showAccount(here);
     await this.ready(here);
   }

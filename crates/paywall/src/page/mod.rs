@@ -49,7 +49,8 @@ impl PageRequest<'_> {
     /// units: `price`, `symbol`, `decimals`, `receiver`, `contract`, `token`, `gateway` (where the REST
     /// interface begins), `chainId`, `method`; from the headers, where they are there, `error` (the code alone), `flag`
     /// (the name of the header), `senderAddress`, `senderBalance`, `balanceSignature`, `credit` and `refund`; and on
-    /// a development chain that is offered to browsers `devChain`, with `url` and `funder`.
+    /// a development chain that is offered to browsers `devChain`, with `url` and `funder`. `crossSite` is true when a page of
+    /// another site has led here (`Sec-Fetch-Site`): then nothing should be paid without a click.
     pub fn offer(&self) -> String {
         offer::json(self)
     }
@@ -96,10 +97,10 @@ where
     }
 }
 
-/// A page of one's own with placeholders: `{price}` with the token's symbol, the addresses
+/// A page of one's own with placeholders: `{price}` with the token's symbol, `{base_units}` without, the addresses
 /// `{receiver}`, `{contract}` and `{token}`, and the [`{offer}`](PageRequest::offer) for a script.
 ///
-/// All but the offer are escaped for text and for attributes in quotes. The offer belongs into
+/// A command to be copied has the base units: a token may call itself `'; rm`. All but the offer are escaped for text and for attributes in quotes. The offer belongs into
 /// `<script type="application/json" id="offer">{offer}</script>`, and nowhere else.
 #[derive(Debug, Clone)]
 pub struct Template(String);
@@ -124,6 +125,7 @@ impl Page for Template {
             &self.0,
             &[
                 ("{price}", escape(price.trim())),
+                ("{base_units}", request.price.to_string()),
                 ("{receiver}", receiver.to_string()),
                 ("{contract}", contract.to_string()),
                 ("{token}", token.to_string()),

@@ -21,6 +21,8 @@ struct Offer<'a> {
     gateway: &'static str,
     chain_id: u64,
     method: &'a str,
+    #[serde(skip_serializing_if = "is_false")]
+    cross_site: bool,
     #[serde(flatten)]
     standing: Standing<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +75,18 @@ impl<'a> Standing<'a> {
     }
 }
 
+/// Whether a page of another site has sent the browser here, which could lead it from page to page.
+fn is_cross_site(request: &HeaderMap) -> bool {
+    request
+        .get("sec-fetch-site")
+        .is_some_and(|site| site.as_bytes() == b"cross-site")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// One line of JSON, without the characters by which it could end the script element around it, or a
 /// line of a script.
 pub(super) fn json(request: &PageRequest<'_>) -> String {
@@ -86,6 +100,7 @@ pub(super) fn json(request: &PageRequest<'_>) -> String {
         gateway: GATEWAY_PATH,
         chain_id: request.chain_id,
         method: request.parts.method.as_str(),
+        cross_site: is_cross_site(&request.parts.headers),
         standing: Standing::read(request.headers),
         dev_chain: request.funder.map(|funder| DevChain {
             url: DEV_CHAIN_PATH,

@@ -91,6 +91,32 @@ fn the_offer_of_an_unpaid_request_has_what_it_takes_to_pay() {
 }
 
 #[test]
+fn a_page_knows_when_another_site_has_led_to_it() {
+    let mut asked = Asked::with(&[]);
+    for (site, is_other) in [
+        ("cross-site", true),
+        ("same-origin", false),
+        ("same-site", false),
+        ("none", false),
+    ] {
+        let headers = &mut asked.parts.headers;
+        headers.insert("sec-fetch-site", HeaderValue::from_static(site));
+        let offer: Value = serde_json::from_str(&asked.request("TKN").offer()).unwrap();
+        assert_eq!(offer["crossSite"] == true, is_other, "{site}");
+    }
+}
+
+#[test]
+fn a_command_to_be_copied_has_nothing_of_what_a_token_calls_itself() {
+    let asked = Asked::with(&[]);
+    let page = text(&BuiltIn, &asked.request("'; rm -r ~; '"));
+    let (_, command) = page.split_once("microraiden get").unwrap();
+    let (command, _) = command.split_once("</code>").unwrap();
+    assert!(command.contains("--max-price 1500"), "{command}");
+    assert!(!command.contains("rm -r"), "{command}");
+}
+
+#[test]
 fn the_offer_of_a_refused_one_says_why_and_what_is_owed() {
     let mut asked = Asked::with(&[
         (headers::ERROR, "decreasing-balance; sign a higher one"),
