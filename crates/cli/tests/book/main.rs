@@ -1,4 +1,5 @@
-//! The documentation, executed: every block of every page, in order, as a reader would do it.
+//! The documentation, executed: every block of every page, in order, as a reader would do it. The examples' own tests do
+//! the same for their READMEs.
 //!
 //! `cargo test -p microraiden-cli --test book -- proxy.md` does this for the pages with such names. In reading order:
 //! [`page`] (what a page has for the machine), [`blocks`] (what is done with it), [`wording`] (commands and their output),
@@ -22,8 +23,6 @@ use std::time::Instant;
 
 /// A page that must fail at each of its blocks, so that we see that it can.
 const BROKEN: &str = include_str!("broken.md");
-/// The READMEs of the single examples begin where this one ends.
-const EXAMPLES: &str = "examples/README.md";
 /// Pages at a time.
 const WORKERS: usize = 2;
 
@@ -111,11 +110,7 @@ fn main() -> ExitCode {
 /// The pages, by their paths from the root.
 fn pages(root: &Path) -> Vec<String> {
     let mut pages = vec!["README.md".to_owned()];
-    let mut folders = vec![
-        "docs".to_owned(),
-        "examples".to_owned(),
-        "crates/devchain".to_owned(),
-    ];
+    let mut folders = vec!["docs".to_owned(), "crates/devchain".to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in root.join(&folder).read_dir().into_iter().flatten().flatten() {
             let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
@@ -146,12 +141,7 @@ const GENERATED: [&str; 4] = [
 fn run(page: &str, apart: bool) -> Result<Tally, String> {
     let text = std::fs::read_to_string(root().join(page)).map_err(|error| error.to_string())?;
     let mut place = None;
-    let before = match page.starts_with("examples/") && page != EXAMPLES {
-        true => std::fs::read_to_string(root().join(EXAMPLES)).map_err(|error| error.to_string())?,
-        false => String::new(),
-    };
-    let begun = carry_out(EXAMPLES, &before, &mut place, apart);
-    let tally = begun.and_then(|_| carry_out(page, &text, &mut place, apart));
+    let tally = carry_out(page, &text, &mut place, apart);
     let left = place.map_or(Ok(()), Place::leave);
     let tally = tally?;
     left.map(|()| tally)
