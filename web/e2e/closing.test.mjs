@@ -109,20 +109,25 @@ describe("a close on the sender's word", () => {
   });
 
   it("is what remains where nothing was paid, and gives all of it back", async (t) => {
-    // The server refuses to agree, by 400.
-    const visitor = await customer(t, { tokens: TOKENS, allowed: [/status of 400 /] });
+    const visitor = await customer(t, { tokens: TOKENS });
     visitor.wallet.deny("eth_signTypedData");
     await visitor.connect("/story/1");
     await visitor.reaches("missing");
     await visitor.click("#deposit-button");
     await visitor.reaches("opened");
-    visitor.wallet.allow();
     const block = await blockOf(visitor);
-    await confirmClose(visitor);
-    await visitor.page.waitForSelector("dialog[open] >> text=nothing was paid on this channel");
+    const signed = signatures(visitor);
+    await visitor.click("#close");
+    await visitor.page.waitForSelector("dialog[open]");
+    const text = await visitor.page.textContent("#dialog-text");
+    assert.match(text, /Nothing was paid .* object for 500 blocks\. .* 0\.04 TKN of your deposit comes back/);
+    await visitor.shot("dialog-unpaid");
     await visitor.click("#dialog-yes");
     await visitor.reaches("closed");
     assert.equal((await shop.channel(visitor.address, block)).closingBalance, 0n);
+    assert.equal(signatures(visitor), signed, "nothing is signed for it");
+    const asked = visitor.requests.filter(({ method }) => method === "DELETE");
+    assert.deepEqual(asked, [], "the server could only refuse");
     await shop.node.mine(CHALLENGE);
     await visitor.page.waitForSelector("#settle:enabled");
     await visitor.click("#settle");

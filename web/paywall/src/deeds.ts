@@ -120,7 +120,7 @@ export class Deeds {
     const left = here.amount(books.deposit - spent);
     const isNew = spent === 0n && !raiden.channel?.proof.sig && !fault;
     const alone =
-      `Then the receiver may object for ${raiden.challenge} blocks, and after that you settle the channel here: ` +
+      `Then the receiver may object for ${raiden.challenge} blocks. After that you settle the channel here, and ` +
       `${left} of your deposit comes back to you.`;
     if (fault !== undefined || isNew) {
       // Of a channel that was never paid with the server has nothing to agree to.
