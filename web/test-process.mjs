@@ -61,6 +61,8 @@ export async function start(command, options, ready) {
   return {
     match,
     output: () => output,
+    /** Sends it a signal that does not end it. */
+    signal: (name) => child.kill(name),
     /** Ends it by a signal, and waits for the end. */
     async stop(signal = "SIGTERM") {
       const timer = setTimeout(killAtEnd, PATIENCE);

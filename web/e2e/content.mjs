@@ -39,6 +39,13 @@ export async function startContent() {
     served,
     /** Answers a path in another way. */
     answer: (path, answer) => answers.set(path, answer),
+    /** Puts a page there, with headers of its own. */
+    page(path, title, body = "", headers = {}) {
+      answers.set(path, (_, response) => {
+        response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...headers });
+        response.end(page(title, body));
+      });
+    },
     async stop() {
       server.closeAllConnections();
       server.close();

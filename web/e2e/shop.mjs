@@ -29,26 +29,37 @@ export async function eventually(what, find) {
   }
 }
 
-/** A shop of this file's own; it ends with the file. */
-export async function openShop({ price = "0.002 TKN", options = [], deploy = [] } = {}) {
+/** What a proxy sells when nothing else is said: everything, at one price. */
+const oneForAll = (upstream, price) => `upstream = "${upstream}"\nprice = "${price}"\n`;
+
+/**
+ * A shop of this file's own; it ends with the file.
+ *
+ * `settings` are those of the proxy's file, from the content's address and the price; `options` those of its command line;
+ * `issue` puts a token on the chain that is used instead of a new one.
+ */
+export async function openShop({ price = "0.002 TKN", settings = oneForAll, options = [], issue } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "microraiden-shop-"));
   const [node, content] = await Promise.all([startNode(), startContent()]);
   const contracts = contractsOn(node);
-  const files = Object.fromEntries(["owner.key", "receiver.key", "deployment.json"].map((name) => [name, join(folder, name)]));
+  const issued = await issue?.(contracts);
+  const files = Object.fromEntries(["owner.key", "receiver.key", "deployment.json", "proxy.toml"].map((name) => [name, join(folder, name)]));
   await writeFile(files["owner.key"], node.keys[0], { mode: 0o600 });
   await writeFile(files["receiver.key"], node.keys[1], { mode: 0o600 });
   const key = ["--private-key", files["owner.key"], "--deployment-file", files["deployment.json"]];
-  await run(microraiden(), ["deploy", "--rpc-provider", node.url, ...key, "--challenge-period", String(CHALLENGE), ...deploy]);
+  const ofToken = issued ? ["--token-address", issued.address] : [];
+  await run(microraiden(), ["deploy", "--rpc-provider", node.url, ...key, "--challenge-period", String(CHALLENGE), ...ofToken]);
   const deployed = JSON.parse(await readFile(files["deployment.json"], "utf8"));
 
-  const proxy = proxyOf({ folder, files, node, content, price, options });
+  const proxy = proxyOf({ folder, files, node, options, sold: (price) => settings(content.url, price) });
+  await proxy.sell(price);
   await proxy.start();
   after(async () => {
     await Promise.all([proxy.kill(), content.stop(), node.stop()]);
     await rm(folder, { recursive: true });
   });
 
-  const token = { address: deployed.token.address, abi: CustomToken.abi };
+  const token = { address: deployed.token.address, abi: issued?.abi ?? CustomToken.abi };
   const contract = { address: deployed.contract.address, abi: Channels.abi };
   return {
     node,
@@ -88,13 +99,16 @@ export async function openShop({ price = "0.002 TKN", options = [], deploy = [] 
   };
 }
 
+/** What a page costs, in base units, as the 402 says. */
+const priceOf = async (url) => (await fetch(`${url}/story/1`, { method: "HEAD" })).headers.get("rdn-price");
+
 /** The proxy as a process, which can be ended and started again at the same address. */
-function proxyOf({ folder, files, node, content, price, options }) {
+function proxyOf({ folder, files, node, options, sold }) {
   let running;
   let url;
   let state = join(folder, "receiver.db");
   const settings = (more) => [
-    ...["--upstream", content.url, "--price", price, "--poll-interval", "100", "--grace", "1s"],
+    ...["--config", files["proxy.toml"], "--poll-interval", "100", "--grace", "1s"],
     ...["--rpc-provider", node.url, "--deployment-file", files["deployment.json"]],
     ...["--private-key", files["receiver.key"], "--state-file", state],
     ...["--port", url ? new URL(url).port : "0", ...options, ...more],
@@ -102,6 +116,14 @@ function proxyOf({ folder, files, node, content, price, options }) {
   return {
     get url() {
       return url;
+    },
+    /** Writes another price into its settings, and has it read them if it runs. */
+    async sell(price) {
+      await writeFile(files["proxy.toml"], sold(price));
+      if (!running) return;
+      const before = await priceOf(url);
+      running.signal("SIGHUP");
+      await eventually("new price", async () => (await priceOf(url)) !== before);
     },
     log: () => running?.output() ?? "",
     /** Starts it and waits until it sells. */

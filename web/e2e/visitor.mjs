@@ -87,9 +87,10 @@ export async function visit(t, browser, shop, { wallets = [], allowed = [], ...o
   t.after(async () => {
     await context.close();
     assert.deepEqual(problems, [], "what the page should not have done");
-    const elsewhere = requests.filter(({ url }) => !url.startsWith("data:") && new URL(url).origin !== shop.url);
-    assert.deepEqual(elsewhere, [], "requests to other hosts than the shop's");
+    assert.deepEqual(elsewhere(), [], "requests to other hosts than the shop's");
   });
+
+  const elsewhere = () => requests.filter(({ url }) => !url.startsWith("data:") && new URL(url).origin !== new URL(shop.url).origin);
 
   const unwatched = async (action) => {
     isWatching = false;
@@ -103,6 +104,14 @@ export async function visit(t, browser, shop, { wallets = [], allowed = [], ...o
     wallet: wallets[0],
     /** All requests so far, to whatever host. */
     requests,
+    /** What the page should not have done so far; whoever asks has dealt with it. */
+    takeProblems: () => problems.splice(0),
+    /** The requests to other hosts than the shop's so far; whoever asks has dealt with them. */
+    takeElsewhere() {
+      const found = elsewhere();
+      for (const request of found) requests.splice(requests.indexOf(request), 1);
+      return found;
+    },
     /** Opens one more tab. */
     tab,
   };
