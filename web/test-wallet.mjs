@@ -69,7 +69,7 @@ export class TestWallet extends EventEmitter {
   async request({ method, params = [] }) {
     this.requests.push({ method, params });
     const answer = this.#answers.get(method) ?? this.#own[method];
-    return answer ? answer(...params) : this.#ask(method, params);
+    return answer ? answer(...[params].flat()) : this.#ask(method, params);
   }
 
   // ------------------------------------------------------------------------------------------- What its user does to it
