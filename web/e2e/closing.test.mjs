@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { signHash, typedDataHash } from "../test-wallet.mjs";
 import { customersOf } from "./customers.mjs";
 import { CHALLENGE, openShop } from "./shop.mjs";
 import { openBrowser } from "./visitor.mjs";
@@ -154,6 +155,70 @@ describe("a channel that is forgotten", () => {
     await visitor.click("#forget");
     await visitor.page.waitForSelector("dialog[open]");
     assert.match(await visitor.page.textContent("#dialog-text"), /does not know what you have paid/);
+    await visitor.click("#dialog-yes");
+    await visitor.reaches("opened");
+    await visitor.click("#pay");
+    await visitor.reads("Story 2");
+    assert.equal(await held(visitor), 2n * PRICE);
+  });
+});
+
+/** Has the server agree to a close at what a visitor has paid, as another client of theirs would. */
+async function agreeElsewhere(visitor, block) {
+  const { balance, sig } = await visitor.page.evaluate(() => {
+    const channels = Object.values({ ...localStorage }).filter((text) => text.startsWith("{"));
+    return channels.map((text) => JSON.parse(text))[0].proof;
+  });
+  const { status } = await fetch(`${shop.url}/api/1/channels/${visitor.address}/${block}`, {
+    method: "DELETE",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ balance: String(balance), balance_signature: sig }),
+  });
+  assert.equal(status, 200);
+}
+
+describe("a channel that the server sells nothing on", () => {
+  it("since another client has agreed a close, is closed from the page as agreed", async (t) => {
+    const visitor = await leaving(t);
+    await agreeElsewhere(visitor, await blockOf(visitor));
+    const signed = signatures(visitor);
+    await visitor.click("#pay");
+    await visitor.reaches("rejected");
+    assert.match(await visitor.page.textContent("#notice"), /A close of this channel is agreed/);
+    assert.equal(signatures(visitor), signed, "nothing is signed for what is not sold");
+    await confirmClose(visitor);
+    await visitor.reaches("settled");
+    assert.equal(await shop.tokensOf(visitor.address), TOKENS - PRICE);
+  });
+
+  it("since that happened while the wallet was signing, does not cost the payment that it has not taken", async (t) => {
+    const visitor = await leaving(t);
+    const block = await blockOf(visitor);
+    visitor.wallet.answer("eth_signTypedData", async (entries) => {
+      await agreeElsewhere(visitor, block);
+      return signHash(visitor.key, typedDataHash(entries));
+    });
+    await visitor.click("#pay");
+    await visitor.reaches("rejected");
+    assert.equal(await held(visitor), PRICE);
+    await confirmClose(visitor);
+    await visitor.reaches("settled");
+    assert.equal(await shop.tokensOf(visitor.address), TOKENS - PRICE);
+  });
+
+  it("since the network does not know it, is forgotten, and the one that is there is found", async (t) => {
+    const visitor = await leaving(t);
+    // As after a network was begun anew: what is kept names a block at which nothing was opened.
+    await visitor.page.evaluate(() => {
+      const [name, text] = Object.entries({ ...localStorage }).find(([, text]) => text.startsWith("{"));
+      localStorage.setItem(name, JSON.stringify({ ...JSON.parse(text), block: 1 }));
+    });
+    await visitor.page.reload();
+    await visitor.reaches("invalid");
+    await visitor.shot("invalid");
+    await visitor.isAccessible();
+    await visitor.click("#forget");
+    await visitor.page.waitForSelector("dialog[open] >> text=removes what it knows");
     await visitor.click("#dialog-yes");
     await visitor.reaches("opened");
     await visitor.click("#pay");

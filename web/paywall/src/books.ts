@@ -34,10 +34,18 @@ export class Books {
     if (standing && standing.proof.balance > last.balance) {
       throw new Error(`The server says that you owe ${standing.proof.balance} base units, which you have not signed. Nothing is paid to it.`);
     }
-    // Only what it proves by a signature of ours takes the place of the last one. If it proves nothing, the last one counts as
-    // taken: what was signed counts as gone.
-    if (standing?.proof.sig && (await raiden.verifyProof(standing.proof))) this.standing = standing;
-    else if (channel.next_proof?.sig) raiden.confirmPayment(channel.next_proof);
+    // Only what it proves by a signature of ours takes the place of the last one.
+    if (standing?.proof.sig && (await raiden.verifyProof(standing.proof))) {
+      this.standing = standing;
+      return;
+    }
+    if (!channel.next_proof?.sig) return;
+    // That it holds less than the last one needs no proof, since it is to our good: then that one is not taken. Otherwise it
+    // counts as taken.
+    this.known = await receiver.channel(channel.account, channel.block);
+    const isTaken = this.known === undefined || this.known.balance >= channel.next_proof.balance;
+    if (isTaken) raiden.confirmPayment(channel.next_proof);
+    else if (!(await raiden.verifyProof(channel.proof))) raiden.setBalance(channel.proof.balance);
   }
 
   /** By how much a payment raises the balance: the price less what the server has to our credit, but by one unit at least. */

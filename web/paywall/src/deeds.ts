@@ -7,7 +7,7 @@ import type { Offer } from "./offer.js";
 import type { Receiver } from "./receiver.js";
 import { ask, element, setText, show } from "./view.js";
 import { busy, type Visit } from "./visit.js";
-import { words } from "./words.js";
+import { refusal, words } from "./words.js";
 
 /** How a channel is closed: with the receiver's signature, without, or not at all. */
 type Agreement = { signature: `0x${string}` } | "alone" | "not";
@@ -62,6 +62,7 @@ export class Deeds {
     if (!isThere || channel?.block !== block || !channel) throw new Error("The channel was changed in another tab. Try again.");
     await this.#recover(here);
     await this.#books.learn(here, this.#receiver);
+    if (this.#books.known?.state === "closed") throw new Error(refusal("close-promised"));
     const proof = await raiden.incrementBalanceAndSign(this.#books.raise(this.#offer.price));
     this.isWanted = false;
     if (!isCurrent()) return;
