@@ -153,11 +153,12 @@ impl Page for BuiltIn {
 }
 
 /// What keeps others out of our pages: they load from here alone, nobody may lay a frame over a button that
-/// pays, and no address of a page is told on.
+/// pays, and no address of a page is told on. Forms go here too: a page that answers one is loaded again with what
+/// was filled in.
 fn protection() -> HeaderMap {
     const POLICY: HeaderValue = HeaderValue::from_static(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-         form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     );
     HeaderMap::from_iter([
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -227,7 +227,7 @@ fn the_built_in_page_is_protected() {
         "style-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
-        "form-action 'none'",
+        "form-action 'self'",
         "frame-ancestors 'none'",
     ] {
         assert!(
