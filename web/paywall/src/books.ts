@@ -31,13 +31,13 @@ export class Books {
     const standing = await receiver.standing(channel, last);
     const { account, block } = raiden.channel ?? {};
     if (account !== channel.account || block !== channel.block) throw new Error("The channel was changed meanwhile. Try again.");
-    if (standing && standing.proof.balance > last.balance) {
-      throw new Error(`The server says that you owe ${standing.proof.balance} base units, which you have not signed. Nothing is paid to it.`);
-    }
     // Only what it proves by a signature of ours takes the place of the last one.
     if (standing?.proof.sig && (await raiden.verifyProof(standing.proof))) {
       this.standing = standing;
       return;
+    }
+    if (standing && standing.proof.balance > last.balance) {
+      throw new Error(`The server says that you owe ${standing.proof.balance} base units, which you have not signed. Nothing is paid to it.`);
     }
     if (!channel.next_proof?.sig) return;
     // That it holds less than the last one needs no proof, since it is to our good: then that one is not taken. Otherwise it

@@ -60,8 +60,8 @@ export class Deeds {
     const isThere = account && raiden.loadStoredChannel(account, this.#offer.receiver);
     const { channel } = raiden;
     if (!isThere || channel?.block !== block || !channel) throw new Error("The channel was changed in another tab. Try again.");
-    await this.#recover(here);
-    await this.#books.learn(here, this.#receiver);
+    this.#books.known = await this.#receiver.channel(channel.account, channel.block);
+    await this.#ask(here);
     if (this.#books.known?.state === "closed") throw new Error(refusal("close-promised"));
     const proof = await raiden.incrementBalanceAndSign(this.#books.raise(this.#offer.price));
     this.isWanted = false;
@@ -74,7 +74,7 @@ export class Deeds {
   async #recover(here: Connection): Promise<void> {
     const { channel } = here.raiden;
     if (!channel || channel.proof.sig || channel.next_proof?.sig) return;
-    this.#books.known = await this.#receiver.channel(channel.account, channel.block);
+    this.#books.known ??= await this.#receiver.channel(channel.account, channel.block);
     if (this.#books.isLost(here)) await here.raiden.signNewProof();
   }
 
