@@ -82,6 +82,7 @@ describe("the channel contract", () => {
     await visitor.open("/story/1");
     await visitor.reaches("error");
     assert.match(await visitor.page.textContent("#text"), /the node is on fire/);
+    assert.ok(!(await visitor.page.isVisible("#notice")), "it is said once");
     await visitor.shot("error");
     await visitor.isAccessible();
     visitor.wallet.allow();

@@ -90,7 +90,7 @@ describe("a page that is paid with a token that is not for sale", () => {
     await visitor.reaches("more");
     await visitor.shot("more");
     await visitor.isAccessible();
-    await visitor.click("#retry");
+    await visitor.click("#retry:text-is('Back')");
     await visitor.reaches("opened");
     assert.equal(plainly.transactions(visitor), 2);
     await visitor.click("#more");

@@ -260,7 +260,8 @@ function showSettled(): void {
 /** Shows the form to deposit more of one's own accord. */
 function showMore(): void {
   askDeposit(visit.here(), proposal, "Top up and pay");
-  show({ state: "more", title: "Top up your channel", parts: ["figures", "deposit-form", "retry", "account-row", "other-row"] });
+  const parts: Part[] = ["figures", "deposit-form", "retry", "account-row", "other-row"];
+  show({ state: "more", title: "Top up your channel", parts, retry: "Back" });
   element("deposit").focus();
 }
 

@@ -32,6 +32,8 @@ export interface View {
   /** Something is going on, and nothing can be done. */
   busy?: boolean;
   parts?: Part[];
+  /** What the button says that shows the state of affairs again. */
+  retry?: string;
 }
 
 /** The element of an id, which is in the page. */
@@ -47,7 +49,7 @@ export function setText(id: string, text: string): void {
   if (childNodes.length !== 1 || element(id).textContent !== text) element(id).textContent = text;
 }
 
-export function show({ state, title, text = "", busy = false, parts = [] }: View): void {
+export function show({ state, title, text = "", busy = false, parts = [], retry = "Try again" }: View): void {
   const card = element("card");
   const hadFocus = document.activeElement !== document.body && card.contains(document.activeElement);
   document.body.dataset.state = state;
@@ -56,6 +58,7 @@ export function show({ state, title, text = "", busy = false, parts = [] }: View
   card.setAttribute("aria-busy", String(busy));
   setText("title", title);
   setText("text", text);
+  setText("retry", retry);
   for (const part of PARTS) {
     const it = document.getElementById(part);
     if (it) it.hidden = !parts.includes(part);

@@ -159,7 +159,10 @@ export function busy(title: string, text = ""): void {
 }
 
 export function fail(error: unknown): void {
-  show({ state: "error", title: "Something is not right", text: words(error), parts: ["retry"] });
+  const text = words(error);
+  // Once is enough.
+  if (element("notice").textContent === text) notice();
+  show({ state: "error", title: "Something is not right", text, parts: ["retry"] });
 }
 
 /** Lets the page find the wallet that a development chain offers, if this is one. Its script is a file of its own. */
