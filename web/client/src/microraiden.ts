@@ -1,6 +1,4 @@
 import {
-  createClient,
-  custom,
   encodePacked,
   isAddressEqual,
   isHex,
@@ -11,32 +9,15 @@ import {
   type Hex,
   type TransactionReceipt,
 } from "viem";
-import {
-  call,
-  estimateContractGas,
-  getBlockNumber,
-  getContractEvents,
-  readContract,
-  waitForTransactionReceipt,
-  writeContract,
-} from "viem/actions";
-import { decodeFunctionResult, encodeFunctionData } from "viem/utils";
 import { contractAbi, tokenAbi } from "./abi.js";
 import { checkBalance, formatAmount, parseAmount } from "./amounts.js";
 import { balanceProof, closingMessage, signer, typedSignatureHash } from "./balance-proof.js";
+import { Chain, type Transaction } from "./chain.js";
 import type { MicroChannel, MicroChannelInfo, MicroProof, MicroTokenInfo } from "./channel.js";
-import { InsufficientFundsError, MicroRaidenError, isDenied, isRevert, isUnsupported, wrapped } from "./errors.js";
+import { InsufficientFundsError, MicroRaidenError, isDenied, isRevert, isUnsupported } from "./errors.js";
 import * as stored from "./storage.js";
 import type { TextStorage } from "./storage.js";
 import { providerOf, type Eip1193Provider, type ProviderSource } from "./wallets.js";
-
-/** What a transaction needs to be sent: a function of the contract or the token. */
-interface Transaction {
-  at: { address: Address; abi: Abi };
-  functionName: string;
-  args: readonly unknown[];
-  value?: bigint;
-}
 
 /** What a class of its own may need to be told. */
 export interface Options {
@@ -48,10 +29,6 @@ export interface Options {
   onTransaction?: (hash: Hex) => void;
 }
 
-/** How much more gas a transaction may use than was estimated, in percent: what it meets may have changed until it is mined. */
-const GAS_MARGIN = 25n;
-/** The range of blocks that is not split any more in a search for events: every node searches as many at once. */
-const MIN_RANGE = 10n;
 /** Development chains and public test networks: the same as in the Rust program. */
 const PLAY_MONEY_CHAINS = [1337, 31337, 5, 17_000, 560_048, 11_155_111];
 /** What minting test tokens costs, in wei: 0.1 ether. */
@@ -83,7 +60,7 @@ export class MicroRaiden {
   /** The network, once {@link getChallengePeriod} was called. */
   chainId: number | undefined;
   readonly #storage: TextStorage;
-  readonly #onTransaction: (hash: Hex) => void;
+  readonly #chain: Chain;
 
   /**
    * @param web3 a wallet's provider (EIP-1193), an object that has it as `currentProvider`, or a node's URL
@@ -99,14 +76,12 @@ export class MicroRaiden {
     { storage, pollingInterval = 1_000, onTransaction = () => {} }: Options = {},
   ) {
     this.provider = providerOf(web3);
-    const transport = custom(this.provider as never, { retryCount: 0 });
-    // No contract may send the page to another host (`ccipRead`).
-    this.client = createClient({ transport, pollingInterval, cacheTime: 0, ccipRead: false });
+    this.#chain = new Chain(this.provider, pollingInterval, onTransaction);
+    this.client = this.#chain.client;
     this.contract = { address: contractAddr, abi: contractABI };
     this.token = { address: tokenAddr, abi: tokenABI };
     this.startBlock = startBlock;
     this.#storage = storage ?? globalThis.localStorage;
-    this.#onTransaction = onTransaction;
   }
 
   /** Reads tokens as base units; nothing is 0. Exact: see {@link parseAmount}. */
@@ -127,13 +102,13 @@ export class MicroRaiden {
    * @throws MicroRaidenError `invalid-contract`
    */
   async getChallengePeriod(): Promise<number> {
-    const chainId = Number(await this.#ask("eth_chainId", []));
-    const challenge = await this.#read<number>("challenge_period", []).catch((cause: unknown) => {
+    const chainId = Number(await this.#chain.ask("eth_chainId", []));
+    const challenge = await this.#chain.read<number>("challenge_period", [], this.contract).catch((cause: unknown) => {
       throw new MicroRaidenError("invalid-contract", "Invalid challenge: no channel contract on this network", { cause });
     });
     if (!(challenge > 0)) throw new MicroRaidenError("invalid-contract", "Invalid challenge");
     // Who names both could have other tokens shown than those that are paid.
-    const token = await this.#read<Address>("token", []);
+    const token = await this.#chain.read<Address>("token", [], this.contract);
     if (!isAddressEqual(token, this.token.address)) {
       throw new MicroRaidenError("invalid-contract", `The deposits of this contract are made of another token: ${token}`);
     }
@@ -144,13 +119,13 @@ export class MicroRaiden {
 
   /** The accounts that the wallet shows to this page; none until it is connected ({@link requestAccounts}). */
   async getAccounts(): Promise<Address[]> {
-    return (await this.#ask("eth_accounts", [])) as Address[];
+    return (await this.#chain.ask("eth_accounts", [])) as Address[];
   }
 
   /** Asks the wallet's user to connect accounts. A provider without such a question gives those that it has. */
   async requestAccounts(): Promise<Address[]> {
     try {
-      return (await this.#ask("eth_requestAccounts", [])) as Address[];
+      return (await this.#chain.ask("eth_requestAccounts", [])) as Address[];
     } catch (error) {
       if (isUnsupported(error)) return this.getAccounts();
       throw error;
@@ -159,7 +134,7 @@ export class MicroRaiden {
 
   /** The token, and what an account owns of it. */
   async getTokenInfo(account?: Address): Promise<MicroTokenInfo> {
-    const read = <T>(functionName: string, args: readonly unknown[]) => this.#read<T>(functionName, args, this.token);
+    const read = <T>(functionName: string, args: readonly unknown[]) => this.#chain.read<T>(functionName, args, this.token);
     const [name, symbol, decimals, balance] = await Promise.all([
       read<string>("name", []).catch(() => ""),
       read<string>("symbol", []).catch(() => ""),
@@ -178,7 +153,7 @@ export class MicroRaiden {
   async canBuyToken(): Promise<boolean> {
     if (this.chainId === undefined) await this.getChallengePeriod();
     if (!PLAY_MONEY_CHAINS.includes(this.chainId ?? 0)) return false;
-    return this.#read<bigint>("multiplier", [], this.token).then(
+    return this.#chain.read<bigint>("multiplier", [], this.token).then(
       () => true,
       () => false,
     );
@@ -191,7 +166,7 @@ export class MicroRaiden {
    */
   async buyToken(account: Address): Promise<TransactionReceipt> {
     const mint = { at: this.token, functionName: "mint", args: [], value: MINT_PRICE };
-    return this.#waitTx(await this.#send(account, mint), 1);
+    return this.#chain.mined(await this.#send(account, mint), 1);
   }
 
   // -------------------------------------------------------------------------------------------- Which channel is current
@@ -227,11 +202,11 @@ export class MicroRaiden {
    */
   async loadChannelFromBlockchain(account: Address, receiver: Address): Promise<void> {
     const parties = { _sender_address: account, _receiver_address: receiver };
-    const created = await this.#events("ChannelCreated", parties);
+    const created = await this.#chain.events(this.contract, "ChannelCreated", parties, this.startBlock);
     if (created.length === 0) {
       throw new MicroRaidenError("channel-not-found", "No channel found for this account");
     }
-    const current = await this.#blockNumber();
+    const current = await this.#chain.blockNumber();
     let closed: number | undefined;
     for (const block of created.map(({ blockNumber }) => Number(blockNumber))) {
       const info = await this.#infoOnChain({ account, receiver, block });
@@ -256,7 +231,8 @@ export class MicroRaiden {
       if (info.deposit > 0n) return info;
       throw new MicroRaidenError("channel-not-found", `Invalid channel deposit: ${info.deposit}`);
     }
-    const settled = await this.#events(
+    const settled = await this.#chain.events(
+      this.contract,
       "ChannelSettled",
       { _sender_address: channel.account, _receiver_address: channel.receiver, _open_block_number: channel.block },
       channel.block,
@@ -325,7 +301,7 @@ export class MicroRaiden {
       throw new MicroRaidenError("wrong-state", `Tried settling opened or settled channel: ${state}`);
     }
     if (this.challenge === 0) await this.getChallengePeriod();
-    const current = await this.#blockNumber();
+    const current = await this.#chain.blockNumber();
     const over = block + this.challenge;
     if (current < over) {
       throw new MicroRaidenError(
@@ -344,10 +320,10 @@ export class MicroRaiden {
     const { account } = this.#current();
     const hex = isHex(msg) ? msg : stringToHex(msg);
     try {
-      return (await this.#ask("personal_sign", [hex, account])) as Hex;
+      return (await this.#chain.ask("personal_sign", [hex, account])) as Hex;
     } catch (error) {
       if (!isUnsupported(error)) throw error;
-      return (await this.#ask("eth_sign", [account, hex])) as Hex;
+      return (await this.#chain.ask("eth_sign", [account, hex])) as Hex;
     }
   }
 
@@ -458,38 +434,15 @@ export class MicroRaiden {
     return [proof, next_proof].find((known) => known?.balance === balance && known.sig)?.sig;
   }
 
-  /** Asks the provider. */
-  async #ask(method: string, params: unknown[]): Promise<unknown> {
-    return this.provider.request({ method, params }).catch((error: unknown) => {
-      throw wrapped(error, method);
-    });
-  }
-
   /** The typed entries signed by the wallet; by the hash alone where the wallet does not know them. */
   async #signTyped(account: Address, entries: ReturnType<typeof balanceProof>): Promise<Hex> {
     try {
-      return (await this.#ask("eth_signTypedData", [entries, account])) as Hex;
+      return (await this.#chain.ask("eth_signTypedData", [entries, account])) as Hex;
     } catch (error) {
       // A wallet that puts a prefix before the hash signs something else; the caller's check finds that.
       if (isDenied(error) || !isUnsupported(error)) throw error;
       return this.signMessage(typedSignatureHash(entries));
     }
-  }
-
-  async #read<T>(functionName: string, args: readonly unknown[], { address, abi } = this.contract): Promise<T> {
-    try {
-      return (await readContract(this.client, { address, abi, functionName, args })) as T;
-    } catch (error) {
-      throw wrapped(error, functionName);
-    }
-  }
-
-  async #blockNumber(): Promise<number> {
-    return Number(
-      await getBlockNumber(this.client, { cacheTime: 0 }).catch((error: unknown) => {
-        throw wrapped(error, "eth_blockNumber");
-      }),
-    );
   }
 
   /** A channel as the contract has it; `undefined` when it has none, so also once it is settled. */
@@ -498,7 +451,7 @@ export class MicroRaiden {
     type Info = readonly [Hex, bigint, number, bigint, bigint];
     let info: Info;
     try {
-      info = await this.#read<Info>("getChannelInfo", [account, receiver, block]);
+      info = await this.#chain.read<Info>("getChannelInfo", [account, receiver, block], this.contract);
     } catch (error) {
       if (isRevert(error)) return undefined;
       throw error;
@@ -509,25 +462,10 @@ export class MicroRaiden {
       : { state: "closed", block: settleBlock - this.challenge, deposit, withdrawn };
   }
 
-  /** Events of the contract in their order. A node that does not search so many blocks at once is asked for fewer. */
-  async #events(eventName: string, args: Record<string, unknown>, from = this.startBlock) {
-    const { address, abi } = this.contract;
-    const search = async (fromBlock: bigint, toBlock: bigint): Promise<{ blockNumber: bigint }[]> => {
-      try {
-        return await getContractEvents(this.client, { address, abi, eventName, args, fromBlock, toBlock });
-      } catch (error) {
-        if (toBlock - fromBlock < MIN_RANGE) throw wrapped(error, eventName);
-        const middle = (fromBlock + toBlock) / 2n;
-        return [...(await search(fromBlock, middle)), ...(await search(middle + 1n, toBlock))];
-      }
-    };
-    return search(BigInt(from), BigInt(await this.#blockNumber()));
-  }
-
   /** Whether an account can deposit so much more in a channel that has `held`: asked before it approves of anything. */
   async #checkDeposit(account: Address, deposit: bigint, held = 0n): Promise<void> {
     if (deposit <= 0n) throw new MicroRaidenError("invalid-amount", "A deposit must be more than 0");
-    const limit = await this.#read<bigint>("channel_deposit_bugbounty_limit", []);
+    const limit = await this.#chain.read<bigint>("channel_deposit_bugbounty_limit", [], this.contract);
     if (held + deposit > limit) {
       throw new MicroRaidenError("invalid-amount", `A channel's deposit is at most ${this.tkn2num(limit)} tokens in all`);
     }
@@ -541,28 +479,15 @@ export class MicroRaiden {
   /** Moves a deposit: by one ERC223 transfer with `data` where the token can make it, otherwise by approval and `pull`. */
   async #deposit(account: Address, deposit: bigint, data: Hex, pull: Transaction): Promise<TransactionReceipt> {
     const transfer = { at: this.token, functionName: "transfer", args: [this.contract.address, deposit, data] };
-    if (await this.#takes(account, transfer)) return this.#waitTx(await this.#send(account, transfer), 1);
+    if (await this.#chain.takes(account, transfer)) return this.#chain.mined(await this.#send(account, transfer), 1);
     const approval = { at: this.token, functionName: "approve", args: [this.contract.address, deposit] };
-    const allowed = await this.#read<bigint>("allowance", [account, this.contract.address], this.token);
+    const allowed = await this.#chain.read<bigint>("allowance", [account, this.contract.address], this.token);
     if (allowed < deposit) {
       // Some tokens change an allowance only from nothing.
-      if (allowed > 0n) await this.#waitTx(await this.#send(account, { ...approval, args: [this.contract.address, 0n] }));
-      await this.#waitTx(await this.#send(account, approval));
+      if (allowed > 0n) await this.#chain.mined(await this.#send(account, { ...approval, args: [this.contract.address, 0n] }));
+      await this.#chain.mined(await this.#send(account, approval));
     }
-    return this.#waitTx(await this.#send(account, pull), 1);
-  }
-
-  /** Whether a transfer would be made, and be said to be: what the ABI has is no evidence of what the token can do. */
-  async #takes(account: Address, { at, functionName, args }: Transaction): Promise<boolean> {
-    const hasIt = at.abi.some((item) => item.type === "function" && item.name === "transfer" && item.inputs.length === 3);
-    if (!hasIt) return false;
-    const data = encodeFunctionData({ abi: at.abi, functionName, args });
-    try {
-      const result = await call(this.client, { account, to: at.address, data });
-      return result.data !== undefined && decodeFunctionResult({ abi: at.abi, functionName, args, data: result.data }) === true;
-    } catch {
-      return false;
-    }
+    return this.#chain.mined(await this.#send(account, pull), 1);
   }
 
   /** The receiver's agreement to close at the channel's balance: that in the channel, if it is not for another balance, or the one given. */
@@ -576,53 +501,16 @@ export class MicroRaiden {
     throw new MicroRaidenError("invalid-signature", "Invalid closing signature: it is not the receiver's for this balance");
   }
 
-  async #close(functionName: string, args: readonly unknown[]): Promise<Hex> {
-    const hash = await this.#send(this.#current().account, { at: this.contract, functionName, args });
-    return (await this.#waitTx(hash)).transactionHash;
-  }
-
-  /**
-   * Has a transaction sent by the wallet. It is tried before on the pending block: a contract that would refuse it is not
-   * asked, and the reason is told.
-   */
-  async #send(account: Address, { at, functionName, args, value }: Transaction): Promise<Hex> {
-    const transaction = { ...at, account, functionName, args, ...(value !== undefined && { value }) };
-    if (this.chainId !== undefined && Number(await this.#ask("eth_chainId", [])) !== this.chainId) {
+  /** Has the wallet send a transaction, if it is on the network still. */
+  async #send(account: Address, transaction: Transaction): Promise<Hex> {
+    if (this.chainId !== undefined && Number(await this.#chain.ask("eth_chainId", [])) !== this.chainId) {
       throw new MicroRaidenError("wrong-state", "The wallet has changed to another network; nothing was sent");
     }
-    try {
-      const gas = await estimateContractGas(this.client, { ...transaction, blockTag: "pending" } as never);
-      const limit = gas + (gas * GAS_MARGIN) / 100n;
-      const hash = await writeContract(this.client, { ...transaction, chain: null, gas: limit } as never);
-      this.#onTransaction(hash);
-      return hash;
-    } catch (error) {
-      throw isRevert(error)
-        ? new MicroRaidenError("transaction-failed", wrapped(error, functionName).message, { cause: error })
-        : wrapped(error, functionName);
-    }
+    return this.#chain.send(account, transaction);
   }
 
-  /**
-   * Waits until a transaction, or the same at another price, is mined and `above` blocks lie above it. One that was cancelled
-   * in the wallet, or gave way to another, has failed.
-   */
-  async #waitTx(hash: Hex, above = 0): Promise<TransactionReceipt> {
-    let isDropped = false;
-    const receipt = await waitForTransactionReceipt(this.client, {
-      hash,
-      confirmations: above + 1,
-      timeout: 0,
-      retryCount: Infinity,
-      retryDelay: this.client.pollingInterval,
-      onReplaced: ({ reason }) => (isDropped = reason !== "repriced"),
-    }).catch((error: unknown) => {
-      throw wrapped(error, "transaction");
-    });
-    if (isDropped) throw new MicroRaidenError("transaction-failed", `Transaction ${hash} was replaced by another one`);
-    if (receipt.status !== "success") {
-      throw new MicroRaidenError("transaction-failed", `Transaction ${receipt.transactionHash} was mined and has failed`);
-    }
-    return receipt;
+  async #close(functionName: string, args: readonly unknown[]): Promise<Hex> {
+    const hash = await this.#send(this.#current().account, { at: this.contract, functionName, args });
+    return (await this.#chain.mined(hash)).transactionHash;
   }
 }
