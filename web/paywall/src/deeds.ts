@@ -36,14 +36,18 @@ export class Deeds {
     };
   }
 
-  /** Signs the payment for this page, and loads it with that; gives what was signed to `paid` before. */
-  async pay(paid: (balance: bigint) => void): Promise<void> {
+  /**
+   * Signs the payment for this page, and loads it with that; gives what was signed to `paid` before.
+   *
+   * @param most the highest balance that may be signed, where only what was signed before may be repeated
+   */
+  async pay(paid: (balance: bigint) => void, most?: bigint): Promise<void> {
     const here = this.#visit.here();
     const isCurrent = this.#visit.watch();
     busy("Paying", "Your wallet may ask you to sign. That costs no fee.");
     try {
       // Two tabs must not sign the same balance for two pages.
-      await alone(() => this.#sign(here, isCurrent, paid));
+      await alone(() => this.#sign(here, isCurrent, paid, most));
     } catch (error) {
       if (!(error instanceof InsufficientFundsError)) throw error;
       // The chain has changed since it was looked at; it says what is missing.
@@ -53,7 +57,7 @@ export class Deeds {
     if (isCurrent()) location.reload();
   }
 
-  async #sign(here: Connection, isCurrent: () => boolean, paid: (balance: bigint) => void): Promise<void> {
+  async #sign(here: Connection, isCurrent: () => boolean, paid: (balance: bigint) => void, most?: bigint): Promise<void> {
     if (!isCurrent()) return;
     const { raiden } = here;
     const { account, block } = raiden.channel ?? {};
@@ -63,7 +67,11 @@ export class Deeds {
     this.#books.known = await this.#receiver.channel(channel.account, channel.block);
     await this.#ask(here);
     if (this.#books.known?.state === "closed") throw new Error(refusal("close-promised"));
-    const proof = await raiden.incrementBalanceAndSign(this.#books.raise(this.#offer.price));
+    const raise = this.#books.raise(this.#offer.price);
+    if (most !== undefined && this.#books.balance(here) + raise > most) {
+      throw new Error("The server has taken the last payment after all. Pay again if the page has not come.");
+    }
+    const proof = await raiden.incrementBalanceAndSign(raise);
     this.isWanted = false;
     if (!isCurrent()) return;
     paid(proof.balance);
@@ -117,6 +125,9 @@ export class Deeds {
     // What is agreed already is not asked for again.
     if (!raiden.channel?.closing_sig) await this.#ask(here).catch((error: unknown) => (fault = error));
     if (!isCurrent()) return;
+    // What was signed and never answered counts as taken.
+    const { next_proof } = raiden.channel ?? {};
+    if (fault !== undefined && next_proof?.sig) raiden.confirmPayment(next_proof);
     const spent = books.spent(here);
     const left = here.amount(books.deposit - spent);
     const isNew = spent === 0n && !raiden.channel?.proof.sig && !fault;

@@ -143,7 +143,8 @@ async function showOpened(here: Connection, { deposit }: MicroChannelInfo): Prom
   if (next > known.deposit) return showUnconfirmed();
   const isAgreed = before === undefined && autoPay.allows(offer.price) && !offer.crossSite;
   const isSilent = refused === undefined && !deeds.hasFailed && (isAgreed || isRepeat);
-  if (deeds.isWanted || isSilent) return visit.run(() => pay(!deeds.isWanted && !isRepeat));
+  if (deeds.isWanted) return visit.run(() => pay(false));
+  if (isSilent) return visit.run(() => (isRepeat ? pay(false, before.balance) : pay(true)));
   if (refused !== undefined) notice(refusal(refused));
   else if (before) notice("You have paid for this page a moment ago, so it asks before it pays again.");
   setText("pay", `Pay ${here.amount(offer.price)}`);
@@ -154,12 +155,15 @@ async function showOpened(here: Connection, { deposit }: MicroChannelInfo): Prom
   show({ state: "opened", title: "Your channel is open", text, parts });
 }
 
-/** @param isSilent nobody has clicked for it */
-function pay(isSilent: boolean): Promise<void> {
+/**
+ * @param isSilent nobody has clicked for it
+ * @param most what may be signed, when only the last payment may be repeated
+ */
+function pay(isSilent: boolean, most?: bigint): Promise<void> {
   return deeds.pay((balance) => {
     attempts.add(balance);
     if (isSilent) autoPay.take(offer.price);
-  });
+  }, most);
 }
 
 /** What is agreed by the click that pays. */
