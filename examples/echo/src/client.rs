@@ -79,13 +79,25 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let session = Session::new(client, config)?;
     let paid = session.get(args.endpoint.join(&args.resource)?).await?;
 
-    println!("{}: {}", args.resource, paid.response.status());
-    for name in ["content-type", "rdn-price", "rdn-cost", "rdn-sender-balance"] {
-        if let Some(value) = paid.response.headers().get(name) {
-            println!("{name}: {}", value.to_str()?);
-        }
+    let (status, headers) = (paid.response.status(), paid.response.headers().clone());
+    if !status.is_success() {
+        println!("{} answered {status}", args.resource);
     }
-    println!("\n{}\n", paid.response.text().await?);
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    println!(
+        "Got the resource {} type={}:",
+        args.resource,
+        header("content-type")
+    );
+    println!("{}\n", paid.response.text().await?);
+    for name in ["rdn-price", "rdn-cost", "rdn-sender-balance"] {
+        println!("{name}: {}", header(name));
+    }
     for channel in session.channels() {
         let (balance, deposit) = (channel.balance(), channel.deposit());
         println!(
