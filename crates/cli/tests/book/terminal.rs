@@ -86,8 +86,10 @@ impl Terminal {
             "ip link set lo up 2>/dev/null; exec script -qefc \"exec bash --norc -c '. ./shell'\" /dev/null",
         ]);
         std::fs::write(steps.join("shell"), format!("cd '{}'; {SHELL}", folder.display())).map_err(told)?;
-        let mut shell = Command::new(words[0])
-            .args(&words[1..])
+        // Whoever runs us in the background has Ctrl-C ignored, and programs inherit that.
+        let mut shell = Command::new("env")
+            .arg("--default-signal=INT")
+            .args(&words)
             .current_dir(steps)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
