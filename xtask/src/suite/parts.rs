@@ -152,7 +152,7 @@ fn browser(run: &mut Run<'_>) -> Result<(), Failure> {
 }
 
 /// Each file of tests has processes of its own beside it, and one that hangs is ended after so many milliseconds.
-const BROWSER_LIMITS: [&str; 2] = ["--test-concurrency=2", "--test-timeout=240000"];
+const BROWSER_LIMITS: [&str; 2] = ["--test-concurrency=2", "--test-timeout=480000"];
 
 fn cargo<const N: usize>(arguments: [&str; N]) -> Program {
     Program::new("cargo", arguments)
