@@ -22,6 +22,23 @@ pub enum StoreError {
         #[source]
         cause: Arc<dyn Error + Send + Sync>,
     },
+    /// The store cannot be reached for now, and nothing was stored.
+    #[error("the store cannot be reached; nothing was stored, and it is tried again")]
+    Away {
+        /// What failed.
+        #[source]
+        cause: Arc<dyn Error + Send + Sync>,
+    },
+    /// The store was lost sight of while it wrote: the batch may be stored, or may not.
+    #[error("the store was lost sight of; whether the change is stored is unknown")]
+    Unknown {
+        /// What failed.
+        #[source]
+        cause: Arc<dyn Error + Send + Sync>,
+    },
+    /// Another instance reads the chain now. Nothing of the batch was stored.
+    #[error("another instance follows the chain now")]
+    NotLeading,
     /// The account is at another version than the one that the change was decided on. Nothing of
     /// the batch was stored.
     #[error("the account of channel {channel} has changed meanwhile; load it and decide again")]

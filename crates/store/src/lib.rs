@@ -38,11 +38,13 @@
 
 mod error;
 mod memory;
+mod shared;
 mod sqlite;
 mod store;
 
 pub use error::{CopyError, OpenError, StoreError};
 pub use memory::MemoryStore;
+pub use shared::{Bid, Changes, Held, Hold, LEASE, Leadership, Purpose, Reading, SharedStore, Word};
 pub use sqlite::{Contents, SqliteStore, backup, inspect, restore};
 pub use store::{
     Batch, Binding, BoxFuture, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, Snapshot, Task,

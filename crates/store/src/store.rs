@@ -1,11 +1,13 @@
 //! The trait of all stores, and what goes in and out.
 
 use crate::error::StoreError;
+use crate::shared::SharedStore;
 use microraiden_protocol::ledger::{Account, Transition};
 use microraiden_protocol::{
     Address, B256, BlockNumber, BlockRef, ChainUpdate, ChannelEvent, ChannelId, Escrow,
 };
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
@@ -40,6 +42,11 @@ pub trait ChannelStore: Send + Sync + 'static {
     /// [`StoreError::Busy`] when too many batches wait already, and nothing was taken;
     /// [`StoreError::Stopped`] after a write that failed.
     fn commit(&self, batch: Batch) -> Result<Ticket, StoreError>;
+
+    /// The same store where several instances may write it; `None` where this process is the only one.
+    fn shared(self: Arc<Self>) -> Option<Arc<dyn SharedStore>> {
+        None
+    }
 }
 
 /// Changes that become durable together, or not at all.
