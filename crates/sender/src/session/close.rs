@@ -12,11 +12,14 @@ use microraiden_chain::Receipt;
 use microraiden_http::rest::{CloseRequest, CloseResponse};
 use microraiden_protocol::{Balance, ChannelId, Signature};
 use reqwest::Response;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 /// The longest body of an answer to a close that is read.
 const MAX_BODY: usize = 64 * 1024;
+/// The pauses after which the cost of an answer that somebody left is asked for again.
+const COST_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
 /// The path that the documentation gives, for servers that do not name theirs.
 const DEFAULT_GATEWAY: &str = "/api/1";
 
@@ -159,6 +162,9 @@ impl Session {
     }
 
     /// Asks for the balance where an answer is missing, or its cost, so that neither side loses by the close.
+    ///
+    /// Where somebody left a metered answer, the receiver may notice that only now: until then all that was authorised
+    /// is charged, so it is given a moment.
     async fn learn_balance(&self, server: &Server, channel: &Channel) {
         let record = channel.record();
         if record.synced && record.unanswered.is_empty() && !server.known().cost_follows {
@@ -168,8 +174,15 @@ impl Session {
             return;
         };
         let call = Call::new(&self.http, method, url, HeaderMap::new(), Body::default());
-        if let Err(error) = self.ask_balance(server, &call, channel).await {
-            tracing::warn!(channel = %channel.id(), %error, "the receiver does not tell its balance");
+        for pause in COST_PAUSES_MS {
+            if let Err(error) = self.ask_balance(server, &call, channel).await {
+                tracing::warn!(channel = %channel.id(), %error, "the receiver does not tell its balance");
+                return;
+            }
+            if !server.known().cost_follows || channel.record().served < record.served {
+                return;
+            }
+            sleep(Duration::from_millis(pause)).await;
         }
     }
 
