@@ -1,6 +1,7 @@
 //! The state of one channel's account, its invariants, and the transitions between states.
 
 use super::refusal::Refusal;
+use super::release::Spend;
 use super::units::UnitSet;
 use crate::amount::{Amount, Balance, Deposit};
 use crate::channel::{ChainFacts, ChannelId, Phase};
@@ -214,21 +215,28 @@ impl Account {
     /// Takes a row of this account back from a store, where another instance may have written since.
     ///
     /// What is in flight here stays open, and can still be released; unless the row is no successor
-    /// of this state: then the store has lost it, and everything in flight stays spent.
+    /// of the version that was `durable`, the newest that the store is known to have had: then the store has
+    /// lost it, and everything in flight stays spent. Spends that were never durable must not be released.
     ///
     /// # Errors
     /// As [`from_row`](Self::from_row).
     ///
     /// # Panics
     /// When the row is another channel's.
-    pub fn reload(&self, row: AccountRow) -> Result<Self, CorruptRow> {
+    pub fn reload(&self, row: AccountRow, durable: u64) -> Result<Self, CorruptRow> {
         assert_eq!(row.channel, self.row.channel, "a row replaces its own channel's");
         let mut account = Self::from_row(row)?;
-        let (known, found) = (self.row.version, account.row.version);
-        if found == known || found.number > known.number {
+        if account.row.version.number >= durable {
             account.open_spends.clone_from(&self.open_spends);
         }
         Ok(account)
+    }
+
+    /// Takes note that a spend is in flight after all: the release that ended it is certainly not stored, nor will be.
+    pub fn reopen(&mut self, spend: &Spend) {
+        if !self.open_spends.contains(&spend.name()) {
+            self.open_spends.push(spend.name());
+        }
     }
 
     /// The state as a store keeps it.

@@ -281,7 +281,8 @@ fn another_instance_writes_in_between() {
         .account
         .accept(&proof(12), payment, 7.into(), here.limits, writer(2))
         .unwrap();
-    here.account = here.account.reload(there.account.row().clone()).unwrap();
+    let durable = here.account.version().number;
+    here.account = here.account.reload(there.account.row().clone(), durable).unwrap();
     let again = here.pay(17, 7);
     assert_eq!(here.release(&dropped), Err(ReleaseError::NotOpen));
     assert_eq!(here.release(&in_flight), Ok(()));
@@ -290,8 +291,39 @@ fn another_instance_writes_in_between() {
     // A store that has lost this state has lost what was in flight on it.
     let older = there.account.row().clone();
     let open = here.pay(17, 7);
-    here.account = here.account.reload(older).unwrap();
-    assert_eq!(here.release(&open), Err(ReleaseError::NotOpen));
+    let durable = here.account.version().number;
+    let lost = here.account.reload(older.clone(), durable).unwrap();
+    assert_eq!(
+        Shop {
+            account: lost,
+            ..here
+        }
+        .release(&open),
+        Err(ReleaseError::NotOpen)
+    );
+}
+
+#[test]
+fn a_release_that_was_never_stored_can_be_decided_again() {
+    let mut here = Shop::with(100);
+    let spend = here.pay(5, 5);
+    let stored = here.account.row().clone();
+    let durable = here.account.version().number;
+    assert_eq!(here.release(&spend), Ok(()));
+    // Another instance was faster: the release is no part of what is stored.
+    let mut there = Shop {
+        account: Account::from_row(stored).unwrap(),
+        sequence: 1_000,
+        limits: Limits::default(),
+    };
+    there.pay(10, 5);
+    here.account = here.account.reload(there.account.row().clone(), durable).unwrap();
+    assert_eq!(here.release(&spend), Err(ReleaseError::NotOpen));
+    here.account.reopen(&spend);
+    here.account.reopen(&spend);
+    assert_eq!(here.release(&spend), Ok(()));
+    assert_eq!(here.state(), "10; 1-5; 0; 5");
+    assert_eq!(here.release(&spend), Err(ReleaseError::NotOpen), "once");
 }
 
 #[test]

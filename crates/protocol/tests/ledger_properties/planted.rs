@@ -13,7 +13,8 @@ use microraiden_protocol::{Amount, Balance, ChainFacts, Deposit, Phase, Price, S
 fn alter(account: Account, change: impl FnOnce(&mut AccountRow)) -> Account {
     let mut row = account.row().clone();
     change(&mut row);
-    account.reload(row).unwrap_or(account)
+    let durable = account.version().number;
+    account.reload(row, durable).unwrap_or(account)
 }
 
 /// The units from 1 to `end`, one by one, for which it holds.
@@ -465,7 +466,7 @@ planted! {
         fn observe(&self, on: &Account, facts: ChainFacts, by: Writer) -> Account {
             let mut row = Ledger.observe(on, facts, by).row().clone();
             row.version = on.version();
-            on.reload(row).expect("any version will do")
+            on.reload(row, on.version().number).expect("any version will do")
         }
     }
 

@@ -273,7 +273,7 @@ impl<'a, R: Rules> World<'a, R> {
             self.served += small(spend.amount());
             self.account = self
                 .account
-                .reload(after.row().clone())
+                .reload(after.row().clone(), self.account.version().number)
                 .map_err(|error| error.to_string())?;
             self.closed.push(spend);
             self.meet("sold elsewhere");
