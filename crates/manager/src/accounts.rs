@@ -3,7 +3,8 @@
 use crate::overview::{ChannelState, Filter};
 use crate::plain::Plain;
 use crate::sync::{Mutex, MutexGuard, RwLock};
-use microraiden_protocol::ledger::Account;
+use crate::turn::Waiting;
+use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Version};
 use microraiden_protocol::{Address, ChannelId};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Bound, Deref, DerefMut};
@@ -12,8 +13,31 @@ use std::sync::{Arc, PoisonError};
 /// One account and its lock. The lock is held for decisions only, never across an await.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    kept: Mutex<Kept>,
+    inside: Mutex<Inside>,
     listed: Arc<Listed>,
+}
+
+/// What the lock is for.
+#[derive(Debug)]
+struct Inside {
+    kept: Kept,
+    /// How it stands with the store, where others write it too.
+    stored: Stored,
+    /// Decisions that wait until the account is held in the store; `None` while nobody sees to that.
+    queue: Option<Vec<Waiting>>,
+}
+
+/// How an account in memory stands with the store, where other instances write it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Stored {
+    /// The number of the newest version that is known to be stored.
+    pub(crate) durable: u64,
+    /// Counts how often the account was read from the store: what was decided before one of these moments
+    /// and is not stored by then, never is.
+    pub(crate) epoch: u32,
+    /// Something that was decided here is not stored, or may not be: the account must be read before anything
+    /// else is decided on it.
+    pub(crate) is_doubtful: bool,
 }
 
 /// An account in memory: there are very many, and nearly all of them rest.
@@ -41,17 +65,54 @@ impl Slot {
     /// A thread that panicked while it held the lock had not written: decisions are made on
     /// copies, and an account is replaced as a whole.
     pub(crate) fn lock(&self) -> SlotGuard<'_> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Kept::Plain(plain) = &*kept {
-            *kept = Kept::Whole(Box::new(plain.account()));
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Kept::Plain(plain) = &inside.kept {
+            inside.kept = Kept::Whole(Box::new(plain.account()));
         }
         let mut guard = SlotGuard {
             before: None,
-            kept,
+            inside,
             listed: &self.listed,
         };
         guard.before = ChannelState::of(&guard);
         guard
+    }
+
+    /// A version is stored.
+    pub(crate) fn is_durable(&self, version: Version) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.stored.durable = inside.stored.durable.max(version.number);
+    }
+
+    /// Something that was decided in an epoch is not stored, or may not be.
+    pub(crate) fn doubt(&self, epoch: u32) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.stored.is_doubtful |= inside.stored.epoch == epoch;
+    }
+
+    /// Queues up until the account is held in the store; whether the caller has to see to that.
+    pub(crate) fn queue(&self, waiting: Waiting) -> bool {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut inside.queue {
+            Some(queue) => {
+                queue.push(waiting);
+                false
+            }
+            None => {
+                inside.queue = Some(vec![waiting]);
+                true
+            }
+        }
+    }
+
+    /// Whether somebody waits; if nobody does, nobody sees to the queue any more.
+    pub(crate) fn has_queue(&self) -> bool {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = inside.queue.as_ref().is_some_and(|queue| !queue.is_empty());
+        if !waits {
+            inside.queue = None;
+        }
+        waits
     }
 }
 
@@ -59,15 +120,41 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct SlotGuard<'a> {
     before: Option<ChannelState>,
-    kept: MutexGuard<'a, Kept>,
+    inside: MutexGuard<'a, Inside>,
     listed: &'a Listed,
+}
+
+impl SlotGuard<'_> {
+    /// How the account stands with the store.
+    pub(crate) fn stored(&self) -> Stored {
+        self.inside.stored
+    }
+
+    /// Takes the account as the store has it. What was decided here and is not stored is given up; what is
+    /// in flight stays so.
+    pub(crate) fn read(&mut self, row: AccountRow) -> Result<(), CorruptRow> {
+        let Stored { durable, epoch, .. } = self.inside.stored;
+        let number = row.version.number;
+        **self = self.reload(row, durable)?;
+        self.inside.stored = Stored {
+            durable: durable.max(number),
+            epoch: epoch.wrapping_add(1),
+            is_doubtful: false,
+        };
+        Ok(())
+    }
+
+    /// All who wait until the account is held.
+    pub(crate) fn waiting(&mut self) -> Vec<Waiting> {
+        self.inside.queue.as_mut().map(std::mem::take).unwrap_or_default()
+    }
 }
 
 impl Deref for SlotGuard<'_> {
     type Target = Account;
 
     fn deref(&self) -> &Account {
-        match &*self.kept {
+        match &self.inside.kept {
             Kept::Whole(account) => account,
             Kept::Plain(_) => unreachable!("a locked account is whole"),
         }
@@ -76,7 +163,7 @@ impl Deref for SlotGuard<'_> {
 
 impl DerefMut for SlotGuard<'_> {
     fn deref_mut(&mut self) -> &mut Account {
-        match &mut *self.kept {
+        match &mut self.inside.kept {
             Kept::Whole(account) => account,
             Kept::Plain(_) => unreachable!("a locked account is whole"),
         }
@@ -91,7 +178,7 @@ impl Drop for SlotGuard<'_> {
             self.listed.enter(key(self.channel()), now);
         }
         if let Some(plain) = Plain::of(self) {
-            *self.kept = Kept::Plain(plain);
+            self.inside.kept = Kept::Plain(plain);
         }
     }
 }
@@ -174,8 +261,16 @@ impl Accounts {
     pub(crate) fn add(&self, account: Account) {
         let (channel, state) = (*account.channel(), ChannelState::of(&account));
         assert_eq!(channel.receiver, self.receiver, "all channels have one receiver");
+        let inside = Inside {
+            stored: Stored {
+                durable: account.version().number,
+                ..Stored::default()
+            },
+            kept: Kept::of(account),
+            queue: None,
+        };
         let slot = Arc::new(Slot {
-            kept: Mutex::new(Kept::of(account)),
+            inside: Mutex::new(inside),
             listed: self.listed.clone(),
         });
         // Locked before others can find it, so that they cannot overtake it on the lists.
@@ -188,6 +283,20 @@ impl Accounts {
         assert!(before.is_none(), "channel {channel} has an account already");
         self.listed.enter(key(&channel), state);
         drop(account);
+    }
+
+    /// Takes the account of a channel away that the store has none of.
+    pub(crate) fn remove(&self, channel: &ChannelId) {
+        let slot = self
+            .slots
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key(channel));
+        if let Some(slot) = slot {
+            // Whoever has it still cannot list it again.
+            let _account = slot.lock();
+            self.listed.enter(key(channel), None);
+        }
     }
 
     /// All accounts of this moment, in no particular order.

@@ -1,5 +1,6 @@
 //! What the operator wants done for all channels: closing them, or withdrawing from them.
 
+use crate::decide::{Decision, Failed};
 use crate::force_close::ForceCloseError;
 use crate::manager::ChannelManager;
 use crate::overview::Filter;
@@ -7,7 +8,7 @@ use crate::payment::Unavailable;
 use crate::worth;
 use microraiden_protocol::ledger::Account;
 use microraiden_protocol::{Amount, BlockNumber, ChannelId, Phase};
-use microraiden_store::{Batch, Task, TaskChange, TaskKind};
+use microraiden_store::{Task, TaskChange, TaskKind};
 use std::ops::Bound;
 
 /// What was begun for all channels, and what was left.
@@ -37,6 +38,7 @@ pub struct Withdrawing {
 }
 
 /// What becomes of one channel.
+#[derive(Debug)]
 enum Found {
     Nothing,
     TooLittle(Amount),
@@ -98,50 +100,43 @@ impl ChannelManager {
         let shared = &self.shared;
         shared.check_store()?;
         let mut begun = Begun::default();
-        let mut durable = shared.barrier()?;
         for channel in self.unsettled() {
             let Some(slot) = shared.accounts.get(&channel) else {
                 continue;
             };
-            let mut account = slot.lock();
-            let is_begun = self.is_begun(&account, TaskKind::Withdraw);
-            let is_open = account.facts().phase == Phase::Open && account.promise().is_none();
-            let mut found = Found::of(worth::unpaid(&account), which.minimum, is_begun || !is_open);
-            let has_credit = account.spent() < account.balance();
-            if matches!(found, Found::Worth(_)) && has_credit && !which.takes_credit {
-                found = Found::Credit;
-            }
-            if let Found::Worth(_) = found {
-                match account.withdraw(shared.writer()) {
-                    Ok(claim) => {
-                        let put = TaskChange::Put(Task {
-                            channel,
-                            kind: TaskKind::Withdraw,
-                            transaction: None,
-                            not_before: BlockNumber(0),
-                        });
-                        let batch = Batch {
-                            transitions: claim.transition.iter().cloned().collect(),
-                            tasks: vec![put],
-                            ..Batch::default()
-                        };
-                        let ticket = shared.store.commit(batch);
-                        durable = ticket.map_err(|error| shared.store_failed(&error))?;
-                        if let Some(transition) = claim.transition {
-                            *account = transition.into_after();
-                        }
-                        shared.disputes.apply(&[put]);
-                    }
-                    Err(_) => found = Found::Nothing,
-                }
-            }
-            begun.count(&found);
+            let manager = self.clone();
+            let found = shared.decide(&slot, move |account| Ok(manager.begin_withdrawal(account, which)));
+            begun.count(&found.await.map_err(Failed::into_reason)?);
         }
-        // Batches become durable in their order.
-        durable.await.map_err(|error| shared.stop_selling(&error))?;
-        shared.check_store()?;
         shared.dispute_bell.notify_one();
         Ok(begun)
+    }
+
+    fn begin_withdrawal(&self, account: &Account, which: Withdrawing) -> Decision<Found> {
+        let channel = *account.channel();
+        let is_begun = self.is_begun(account, TaskKind::Withdraw);
+        let is_open = account.facts().phase == Phase::Open && account.promise().is_none();
+        let found = Found::of(worth::unpaid(account), which.minimum, is_begun || !is_open);
+        let has_credit = account.spent() < account.balance();
+        match found {
+            Found::Worth(_) if has_credit && !which.takes_credit => Decision::new(None, Found::Credit),
+            Found::Worth(_) => match account.withdraw(self.shared.writer()) {
+                Ok(claim) => {
+                    let put = TaskChange::Put(Task {
+                        channel,
+                        kind: TaskKind::Withdraw,
+                        transaction: None,
+                        not_before: BlockNumber(0),
+                    });
+                    Decision {
+                        tasks: vec![put],
+                        ..Decision::new(claim.transition, found)
+                    }
+                }
+                Err(_) => Decision::new(None, Found::Nothing),
+            },
+            found => Decision::new(None, found),
+        }
     }
 
     fn unsettled(&self) -> Vec<ChannelId> {

@@ -1,10 +1,11 @@
 //! A close by agreement: the promise is durable before its signature leaves.
 
-use crate::manager::ChannelManager;
+use crate::decide::{Decision, Failed};
+use crate::manager::{ChannelManager, Shared};
 use crate::payment::Unavailable;
 use microraiden_protocol::ledger::{Account, Claim, CloseRefusal};
 use microraiden_protocol::{Amount, Balance, BalanceProof, ChannelId, Signature, VerifiedProof};
-use microraiden_store::{Batch, Task, TaskChange, TaskKind};
+use microraiden_store::{Task, TaskChange, TaskKind};
 
 /// Asks for a closing signature at a balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +84,8 @@ impl ChannelManager {
                 Some((self.verified(channel, balance, signature)?, other.transpose()?))
             }
         };
-        let ticket = {
-            let mut account = slot.lock();
+        let manager = self.shared.clone();
+        let closed = self.shared.decide(&slot, move |account| {
             if let Some((proof, other)) = &proofs {
                 // A proof that went to the chain shows nothing about who asks.
                 let shown = [Some(proof), other.as_ref()].into_iter().flatten();
@@ -96,51 +97,22 @@ impl ChannelManager {
                 return Err(CloseError::NothingPaid);
             }
             let signature = proofs.as_ref().map(|(proof, _)| proof.signature());
-            let claim = account.close_at(balance, signature, self.shared.writer())?;
+            let claim = account.close_at(balance, signature, manager.writer())?;
             let tasks = match asker {
                 Asker::Anybody => Vec::new(),
-                _ => self.closes_later(&account, &claim),
+                _ => closes_later(&manager, account, &claim),
             };
-            // Empty when it was promised before, perhaps a moment ago: then it resolves when that is durable.
-            let batch = Batch {
-                transitions: claim.transition.iter().cloned().collect(),
-                tasks: tasks.clone(),
-                ..Batch::default()
-            };
-            let ticket = self.shared.store.commit(batch);
-            let ticket = ticket.map_err(|error| self.shared.store_failed(&error))?;
-            if let Some(transition) = claim.transition {
-                *account = transition.into_after();
-            }
-            self.shared.disputes.apply(&tasks);
-            ticket
-        };
-        #[cfg(feature = "planted")]
-        let ticket = crate::planted::not_waited_for(ticket);
-        ticket.await.map_err(|error| self.shared.stop_selling(&error))?;
-        // The promise of an earlier request may be the one that could not be kept.
-        self.shared.check_store()?;
+            Ok(Decision {
+                tasks,
+                #[cfg(feature = "planted")]
+                at_once: crate::planted::has(crate::planted::Bug::SignsBeforeDurable),
+                ..Decision::new(claim.transition, ())
+            })
+        });
+        closed.await.map_err(Failed::into_reason)?;
         tracing::info!(%channel, %balance, "close agreed");
         let scheme = self.shared.contract.scheme();
         Ok(scheme.sign_closing(&self.shared.key, &channel, balance))
-    }
-
-    /// The task to bring an agreed close on chain ourselves if the sender does not in time: where we
-    /// hold its signature, and it is worth the gas.
-    fn closes_later(&self, account: &Account, claim: &Claim) -> Vec<TaskChange> {
-        let shared = &self.shared;
-        let (channel, kind) = (*account.channel(), TaskKind::Close);
-        let paid = account.facts().withdrawn();
-        let gain = claim.balance.checked_since(paid).unwrap_or(Amount::ZERO);
-        let can = claim.sender_signature.is_some() && shared.config.is_worth_it(gain);
-        let put = TaskChange::Put(Task {
-            channel,
-            kind,
-            transaction: None,
-            not_before: shared.head().saturating_add(shared.config.close_patience),
-        });
-        let wanted = can && !shared.disputes.contains(&channel, kind);
-        wanted.then_some(put).into_iter().collect()
     }
 
     /// The proof, if it is the sender's.
@@ -159,4 +131,21 @@ impl ChannelManager {
             .verify(&self.shared.contract.scheme())
             .map_err(|_| CloseError::NotTheSender)
     }
+}
+
+/// The task to bring an agreed close on chain ourselves if the sender does not in time: where we
+/// hold its signature, and it is worth the gas.
+fn closes_later(shared: &Shared, account: &Account, claim: &Claim) -> Vec<TaskChange> {
+    let (channel, kind) = (*account.channel(), TaskKind::Close);
+    let paid = account.facts().withdrawn();
+    let gain = claim.balance.checked_since(paid).unwrap_or(Amount::ZERO);
+    let can = claim.sender_signature.is_some() && shared.config.is_worth_it(gain);
+    let put = TaskChange::Put(Task {
+        channel,
+        kind,
+        transaction: None,
+        not_before: shared.head().saturating_add(shared.config.close_patience),
+    });
+    let wanted = can && !shared.disputes.contains(&channel, kind);
+    wanted.then_some(put).into_iter().collect()
 }

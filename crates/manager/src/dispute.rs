@@ -15,6 +15,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -118,6 +119,30 @@ impl Disputes {
         }
     }
 
+    /// Takes the tasks that are stored; what is being carried out stays so.
+    pub(crate) fn replace(&self, tasks: &[Task]) {
+        let mut disputes = self.lock();
+        let mut wanted = BTreeMap::<ChannelId, BTreeMap<TaskKind, BlockNumber>>::new();
+        for task in tasks {
+            wanted
+                .entry(task.channel)
+                .or_default()
+                .insert(task.kind, task.not_before);
+        }
+        disputes.retain(|channel, due| {
+            due.kinds = wanted.remove(channel).unwrap_or_default();
+            !due.kinds.is_empty() || due.is_running
+        });
+        let fresh = wanted.into_iter().map(|(channel, kinds)| {
+            let due = Due {
+                kinds,
+                ..Due::default()
+            };
+            (channel, due)
+        });
+        disputes.extend(fresh);
+    }
+
     /// Takes out up to so many that are due, those with the least `rank` first; those without one stay.
     fn take_due<R: Ord>(&self, most: usize, rank: impl Fn(&ChannelId) -> Option<R>) -> Vec<ChannelId> {
         let now = Instant::now();
@@ -168,8 +193,7 @@ impl Drop for Attempt {
 }
 
 /// Carries tasks out until it is told to stop, several at once: each waits for its block.
-pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut stop = shared.stop.subscribe();
+pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut attempts = JoinSet::new();
     let mut alarmed = None::<Instant>;
     while !*stop.borrow_and_update() {
@@ -219,14 +243,31 @@ impl Attempt {
         }
     }
 
+    /// What is to be done. The promise may have been made a moment ago, or by another instance: nothing is signed
+    /// before it is durable.
+    async fn durable_action(&self) -> Result<Option<Action>, AttemptError> {
+        let Self { shared, channel } = self;
+        let Some(store) = &shared.others else {
+            let action = Action::of(shared, channel);
+            shared.barrier()?.await?;
+            return Ok(action);
+        };
+        let Some(slot) = shared.accounts.get(channel) else {
+            return Ok(None);
+        };
+        let manager = shared.clone();
+        let judged = shared.in_turn(store, &slot, move |held| Action::judge(&manager, &held.account));
+        let (action, stored) = judged.await?;
+        stored?;
+        Ok(action)
+    }
+
     /// Sends one transaction, while there is something to do.
     async fn carry_out(&self) -> Result<(), AttemptError> {
         let Self { shared, channel } = self;
-        let Some(action) = Action::of(shared, channel) else {
+        let Some(action) = self.durable_action().await? else {
             return Ok(());
         };
-        // The promise may have been made a moment ago: nothing is signed before it is durable.
-        shared.barrier()?.await?;
         let Action {
             balance,
             signature,
@@ -270,13 +311,18 @@ struct Action {
 impl Action {
     /// What is to be done for a channel and can be done now. Promised before.
     fn of(shared: &Shared, channel: &ChannelId) -> Option<Self> {
-        let head = shared.head();
+        let slot = shared.accounts.get(channel)?;
+        let account = slot.lock();
+        Self::judge(shared, &account)
+    }
+
+    /// The same for an account that is locked.
+    fn judge(shared: &Shared, account: &Account) -> Option<Self> {
+        let (channel, head) = (account.channel(), shared.head());
         let is_due = |kind| shared.disputes.is_due(channel, kind, head);
         let (dispute, close) = (is_due(TaskKind::Dispute), is_due(TaskKind::Close));
         let withdraw = is_due(TaskKind::Withdraw);
-        let slot = shared.accounts.get(channel)?;
-        let account = slot.lock();
-        let claim = agreed_close(&account).or_else(|| disputed(&account));
+        let claim = agreed_close(account).or_else(|| disputed(account));
         let closing = claim.filter(|(balance, _)| match account.facts().phase {
             Phase::Open => close,
             // Where the sender has claimed more than we could, its settlement pays us more.
@@ -290,7 +336,7 @@ impl Action {
             Some(claim) => (TaskKind::Close, claim),
             None => (
                 TaskKind::Withdraw,
-                withdraw.then(|| withdrawal(&account)).flatten()?,
+                withdraw.then(|| withdrawal(account)).flatten()?,
             ),
         };
         let (settle_block, paid) = match account.facts().phase {

@@ -7,16 +7,19 @@ use crate::payment::Unavailable;
 use crate::progress::ProgressLog;
 use crate::worth;
 use microraiden_chain::{ChainError, Contract, Follower};
-use microraiden_protocol::ledger::{Account, Promise, Transition};
+use microraiden_protocol::ledger::{Account, Promise, Transition, Version};
 use microraiden_protocol::{
     Balance, BlockNumber, ChainFacts, ChainUpdate, ChannelChange, ChannelEvent, ChannelId, Heads, Phase,
     Signature,
 };
-use microraiden_store::{Batch, Halt, HaltChange, HaltKind, StoreError, Task, TaskChange, TaskKind, Ticket};
+use microraiden_store::{
+    Batch, Halt, HaltChange, HaltKind, Purpose, SharedStore, StoreError, Task, TaskChange, TaskKind, Ticket,
+};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The pause before a batch that found the store's queue full is handed in again.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
@@ -34,9 +37,55 @@ pub(crate) struct ChainFollower {
     unkept: Option<ChainUpdate>,
 }
 
-/// Follows until it is told to stop.
-pub(crate) async fn run(mut chain: ChainFollower) {
-    let mut stop = chain.shared.stop.subscribe();
+/// What became of taking an update over.
+enum Taking {
+    /// It was handed in.
+    Taken(Taken),
+    /// These accounts change, and not all of them are held.
+    Wants(BTreeSet<ChannelId>),
+}
+
+/// An update that was handed to the store.
+struct Taken {
+    ticket: Ticket,
+    tasks: Vec<TaskChange>,
+    /// Accounts that it has changed, with their epochs.
+    changed: Vec<(ChannelId, u32, Version)>,
+}
+
+/// Accounts that an update has changed in memory; dropped before it is durable, they are doubtful.
+struct Written<'a> {
+    shared: &'a Shared,
+    changed: Vec<(ChannelId, u32, Version)>,
+    is_durable: bool,
+}
+
+impl Written<'_> {
+    fn durable(mut self) {
+        self.is_durable = true;
+    }
+}
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        if self.shared.others.is_none() {
+            return;
+        }
+        for (channel, epoch, version) in &self.changed {
+            let Some(slot) = self.shared.accounts.get(channel) else {
+                continue;
+            };
+            if self.is_durable {
+                slot.is_durable(*version);
+            } else {
+                slot.doubt(*epoch);
+            }
+        }
+    }
+}
+
+/// Follows until it is told to stop, or the chain or the store cannot be used.
+pub(crate) async fn run(mut chain: ChainFollower, mut stop: watch::Receiver<bool>) {
     let mut heads = chain.shared.contract.node().new_heads();
     while !*stop.borrow_and_update() {
         let polled = tokio::select! {
@@ -56,11 +105,12 @@ pub(crate) async fn run(mut chain: ChainFollower) {
                 false
             }
             Err(FollowError::Store(error)) => {
-                chain.shared.stop_selling(&error);
+                let reason = chain.shared.store_failed(&error);
+                tracing::warn!(%error, %reason, "what was read of the chain is not stored");
                 return;
             }
             // The store has said why.
-            Err(FollowError::Halt(_)) => return,
+            Err(FollowError::Halt(_) | FollowError::Away(_)) => return,
         };
         if !more {
             tokio::select! {
@@ -81,6 +131,8 @@ pub(crate) enum FollowError {
     Store(#[from] StoreError),
     #[error("it cannot be kept that the state is a restored backup")]
     Halt(#[source] Unavailable),
+    #[error("the state cannot be read anew")]
+    Away(#[source] Unavailable),
 }
 
 impl From<FollowError> for crate::StartError {
@@ -88,7 +140,7 @@ impl From<FollowError> for crate::StartError {
         match error {
             FollowError::Chain(error) => Self::Chain(error),
             FollowError::Store(error) => Self::Store(error),
-            FollowError::Halt(error) => Self::Halt(error),
+            FollowError::Halt(error) | FollowError::Away(error) => Self::Halt(error),
         }
     }
 }
@@ -149,6 +201,7 @@ impl ChainFollower {
             self.keep(&update).await?;
         }
         self.look_at_the_clock().await?;
+        self.shared.node_spoke();
         let caught_up = self.follower.caught_up();
         if caught_up {
             // Before, there may be a close that was not read yet.
@@ -159,17 +212,69 @@ impl ChainFollower {
 
     /// Takes an update over, and waits until it is durable.
     async fn keep(&mut self, update: &ChainUpdate) -> Result<(), FollowError> {
-        let (ticket, tasks) = loop {
-            match self.take_over(update) {
-                Ok(taken) => break taken,
-                Err(error) if error.is_transient() => tokio::time::sleep(BUSY_PAUSE).await,
-                Err(error) => return Err(error.into()),
-            }
+        let shared = self.shared.clone();
+        let _alone = shared.taking.lock().await;
+        let Taken {
+            ticket,
+            tasks,
+            changed,
+        } = match &shared.others {
+            None => self.take_over_alone(update).await?,
+            Some(store) => self.take_over_held(&**store, update).await?,
+        };
+        let written = Written {
+            shared: &shared,
+            changed,
+            is_durable: false,
         };
         ticket.await?;
-        self.shared.config.meters.done(&tasks);
-        self.shared.dispute_bell.notify_one();
+        written.durable();
+        shared.config.meters.done(&tasks);
+        shared.dispute_bell.notify_one();
         Ok(())
+    }
+
+    async fn take_over_alone(&mut self, update: &ChainUpdate) -> Result<Taken, StoreError> {
+        loop {
+            let store = self.shared.store.clone();
+            match self.take_over(update, None, |batch| store.commit(batch)) {
+                Ok(Taking::Taken(taken)) => return Ok(taken),
+                Ok(Taking::Wants(_)) => unreachable!("all accounts are ours alone"),
+                Err(error) if error.is_transient() => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes an update over on accounts as they are held in the store.
+    async fn take_over_held(
+        &mut self,
+        store: &dyn SharedStore,
+        update: &ChainUpdate,
+    ) -> Result<Taken, StoreError> {
+        let shared = self.shared.clone();
+        // Which of them change is known only when it is decided, and that on accounts that may be old.
+        let mut held = BTreeSet::new();
+        loop {
+            let hold = match held.is_empty() {
+                true => None,
+                false => {
+                    let holding = store.hold(held.iter().copied().collect(), Purpose::Chain).await?;
+                    shared.take_held(&held, holding.rows)?;
+                    Some(holding.hold)
+                }
+            };
+            let write = |batch| match hold {
+                Some(hold) => Ok(hold.commit(batch)),
+                None => shared.store.commit(batch),
+            };
+            match self.take_over(update, Some(&held), write) {
+                Ok(Taking::Taken(taken)) => return Ok(taken),
+                Ok(Taking::Wants(more)) => held.extend(more),
+                Err(error) if error.is_transient() => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Whether a chain that was reorganised is still the one that holds our contract.
@@ -212,9 +317,14 @@ impl ChainFollower {
         })]
     }
 
-    /// Decides everything that follows from an update and hands it to the store in one batch.
-    /// Nothing has changed on an error.
-    fn take_over(&mut self, update: &ChainUpdate) -> Result<(Ticket, Vec<TaskChange>), StoreError> {
+    /// Decides everything that follows from an update and hands it to the store in one batch, unless that changes
+    /// an account that must be held and is not. Nothing has changed on an error.
+    fn take_over(
+        &mut self,
+        update: &ChainUpdate,
+        held: Option<&BTreeSet<ChannelId>>,
+        write: impl FnOnce(Batch) -> Result<Ticket, StoreError>,
+    ) -> Result<Taking, StoreError> {
         let head = update
             .blocks
             .last()
@@ -236,7 +346,7 @@ impl ChainFollower {
         for event in &update.events {
             fresh.entry(event.channel).or_default().push(event);
         }
-        let mut decided = Vec::new();
+        let (mut decided, mut changing) = (Vec::new(), BTreeSet::new());
         for channel in &affected {
             let stays = |event: &&ChannelEvent| update.rewind_to.is_none_or(|last| event.block <= last);
             let kept = self.events.of(*channel);
@@ -252,15 +362,23 @@ impl ChainFollower {
                 decided.extend(batch.transitions.last().cloned());
             }
             if (batch.transitions.len(), batch.tasks.len()) != before {
+                changing.insert(*channel);
                 guards.extend(guard.map(|guard| (*channel, guard)));
             }
         }
+        if held.is_some_and(|held| !changing.is_subset(held)) {
+            return Ok(Taking::Wants(changing));
+        }
         self.report(update, &guards);
         let (tasks, halts) = (batch.tasks.clone(), batch.halts.clone());
-        let ticket = self.shared.store.commit(batch)?;
+        let ticket = write(batch)?;
         // Before anybody can sell on what is new.
         self.shared.halts.apply(&halts);
+        let mut changed = Vec::new();
         for transition in decided {
+            let (channel, version) = (*transition.after().channel(), transition.after().version());
+            let epoch = guards.get(&channel).map_or(0, |guard| guard.stored().epoch);
+            changed.push((channel, epoch, version));
             self.install(transition, &mut guards);
         }
         self.shared.disputes.apply(&tasks);
@@ -274,7 +392,11 @@ impl ChainFollower {
             .retain(|channel| is_challenged(&self.shared, channel));
         self.heads = Some(new_heads);
         self.shared.set_head(head);
-        Ok((ticket, tasks))
+        Ok(Taking::Taken(Taken {
+            ticket,
+            tasks,
+            changed,
+        }))
     }
 
     /// Channels whose facts may differ: touched by the update, or by a head that passes an event.

@@ -1,11 +1,12 @@
 //! A close that the operator wants: the receiver brings it on chain itself.
 
+use crate::decide::{Decision, Failed};
 use crate::follow::{agreed_close, heads};
 use crate::manager::ChannelManager;
 use crate::payment::Unavailable;
 use microraiden_protocol::ledger::{Account, CloseRefusal, Transition, Writer};
 use microraiden_protocol::{BlockNumber, ChannelId, Phase};
-use microraiden_store::{Batch, Task, TaskChange, TaskKind};
+use microraiden_store::{Task, TaskChange, TaskKind};
 
 /// Why a channel is not closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum ForceCloseError {
 
 /// What closing takes: the promise, unless it was given before, and whether there is something to
 /// bring on chain.
-struct Decision {
+struct Close {
     promise: Option<Transition>,
     on_chain: bool,
 }
@@ -43,63 +44,50 @@ impl ChannelManager {
         shared.check_store()?;
         let unknown = ForceCloseError::UnknownChannel;
         let slot = shared.accounts.get(channel).ok_or(unknown)?;
-        let ticket = {
-            let mut account = slot.lock();
-            let head = shared.head();
+        let (manager, channel) = (self.shared.clone(), *channel);
+        let closed = shared.decide(&slot, move |account| {
+            let head = manager.head();
             match account.facts().phase {
                 Phase::Pending => return Err(unknown),
-                Phase::Settled { at } if at <= heads(head, shared).confirmed => return Ok(()),
+                Phase::Settled { at } if at <= heads(head, &manager).confirmed => {
+                    return Ok(Decision::new(None, false));
+                }
                 Phase::Settled { .. } | Phase::Open | Phase::Challenged { .. } => {}
             }
-            let decision = decide(&account, || shared.writer()).map_err(ForceCloseError::Refused)?;
+            let close = decide(account, || manager.writer()).map_err(ForceCloseError::Refused)?;
             let put = TaskChange::Put(Task {
-                channel: *channel,
+                channel,
                 kind: TaskKind::Close,
                 transaction: None,
                 not_before: BlockNumber(0),
             });
             // Where we would have waited for the sender, now we do not.
-            let wanted = decision.on_chain && !shared.disputes.is_due(channel, TaskKind::Close, head);
-            let tasks: Vec<_> = wanted.then_some(put).into_iter().collect();
-            // Empty when all is promised already: then it resolves when that is durable.
-            let batch = Batch {
-                transitions: decision.promise.iter().cloned().collect(),
-                tasks: tasks.clone(),
-                ..Batch::default()
-            };
-            let ticket = shared.store.commit(batch).map_err(|error| {
-                if error.is_transient() {
-                    Unavailable::Busy
-                } else {
-                    shared.stop_selling(&error)
-                }
-            })?;
-            if let Some(promise) = decision.promise {
-                *account = promise.into_after();
-            }
-            shared.disputes.apply(&tasks);
-            ticket
-        };
-        ticket.await.map_err(|error| shared.stop_selling(&error))?;
-        // The promise of an earlier request may be the one that could not be kept.
-        shared.check_store()?;
+            let wanted = close.on_chain && !manager.disputes.is_due(&channel, TaskKind::Close, head);
+            Ok(Decision {
+                tasks: wanted.then_some(put).into_iter().collect(),
+                ..Decision::new(close.promise, true)
+            })
+        });
+        if !closed.await.map_err(Failed::into_reason)? {
+            return Ok(());
+        }
         shared.dispute_bell.notify_one();
         tracing::info!(%channel, "the operator closes the channel");
         Ok(())
     }
 }
 
-fn decide(account: &Account, writer: impl Fn() -> Writer) -> Result<Decision, CloseRefusal> {
+fn decide(account: &Account, writer: impl Fn() -> Writer) -> Result<Close, CloseRefusal> {
     // Where a settlement that is not confirmed vanishes, the follower makes the promise for the task.
     let is_settled = matches!(account.facts().phase, Phase::Settled { .. });
     if is_settled || agreed_close(account).is_some() {
-        return Ok(Decision {
+        return Ok(Close {
             promise: None,
             on_chain: true,
         });
     }
     match account.dispute(writer()) {
-        Ok(claim) => Ok(Decision {
+        Ok(claim) => Ok(Close {
             promise: claim.transition,
             on_chain: true,
         }),
@@ -107,12 +95,12 @@ fn decide(account: &Account, writer: impl Fn() -> Writer) -> Result<Decision, Cl
         // recovers, the task claims it.
         Err(CloseRefusal::NothingToClaim) if account.promise().is_none() => {
             let claim = account.close_at(account.balance(), None, writer())?;
-            Ok(Decision {
+            Ok(Close {
                 promise: claim.transition,
                 on_chain: !account.balance().is_zero(),
             })
         }
-        Err(CloseRefusal::NothingToClaim) => Ok(Decision {
+        Err(CloseRefusal::NothingToClaim) => Ok(Close {
             promise: None,
             on_chain: !account.balance().is_zero(),
         }),

@@ -12,6 +12,7 @@ use microraiden_protocol::Amount;
 use microraiden_protocol::ledger::Account;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::sync::watch;
 
 /// What a `cooperativeClose` takes at most (83,001 measured, to a receiver without tokens), with room.
 const CLOSE_GAS: u128 = 110_000;
@@ -19,8 +20,7 @@ const CLOSE_GAS: u128 = 110_000;
 const ROOM: u128 = 2;
 
 /// Looks again and again, until it is told to stop.
-pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut stop = shared.stop.subscribe();
+pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow_and_update() {
         tokio::select! {
             biased;

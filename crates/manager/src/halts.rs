@@ -43,6 +43,16 @@ impl Halts {
         }
     }
 
+    /// Takes the halts that are stored.
+    pub(crate) fn replace(&self, halts: &[Halt]) {
+        for kind in [HaltKind::Reorganised, HaltKind::Restored] {
+            match halts.iter().find(|halt| halt.kind == kind) {
+                Some(halt) => self.apply(&[HaltChange::Set(*halt)]),
+                None => self.apply(&[HaltChange::Lift(kind)]),
+            }
+        }
+    }
+
     fn set(&self, kind: HaltKind, block: Option<BlockNumber>) {
         self.times.fetch_add(1, Ordering::Relaxed);
         match kind {
@@ -123,7 +133,7 @@ impl Shared {
             .commit(batch)
             .map_err(|error| self.store_failed(&error))?;
         let times = self.halts.times.load(Ordering::Relaxed);
-        ticket.await.map_err(|error| self.stop_selling(&error))?;
+        ticket.await.map_err(|error| self.store_failed(&error))?;
         if self.halts.times.load(Ordering::Relaxed) != times {
             // What was handed in after a lift took effect at once, and stays.
             halts.retain(|change| matches!(change, HaltChange::Set(_)));

@@ -58,12 +58,14 @@ mod accounts;
 pub mod bulk;
 pub mod closing;
 mod config;
+mod decide;
 mod dispute;
 mod events;
 mod follow;
 pub mod force_close;
 mod gas;
 mod halts;
+mod lead;
 mod manager;
 pub mod meters;
 mod open;
@@ -76,6 +78,7 @@ mod progress;
 #[cfg(feature = "shuttle")]
 pub mod schedules;
 mod sync;
+mod turn;
 mod worth;
 
 pub use bulk::{Begun, Withdrawing};

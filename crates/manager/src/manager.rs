@@ -6,16 +6,16 @@ use crate::follow::ChainFollower;
 use crate::halts::Halts;
 use crate::payment::Unavailable;
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
-use crate::{dispute, follow, gas};
+use crate::{dispute, follow, gas, lead};
 use microraiden_chain::{ChainError, Contract, Follower, Party, Wallet, abi};
 use microraiden_protocol::ledger::Writer;
-use microraiden_protocol::{Address, Amount, BlockNumber, SecretKey};
-use microraiden_store::{ChannelStore, Halt, StoreError, Task, TaskKind};
+use microraiden_protocol::{Address, Amount, BlockNumber, ChannelId, SecretKey};
+use microraiden_store::{ChannelStore, Halt, SharedStore, StoreError, Task, TaskKind};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -63,6 +63,14 @@ pub(crate) struct Shared {
     pub(crate) wallet: Wallet,
     pub(crate) key: SecretKey,
     pub(crate) store: Arc<dyn ChannelStore>,
+    /// The same store, where several instances write it.
+    pub(crate) others: Option<Arc<dyn SharedStore>>,
+    /// Whether this instance follows the chain and brings on chain what is owed.
+    pub(crate) leads: AtomicBool,
+    /// Whether tasks and halts in memory may not be those that are stored.
+    pub(crate) rereads: AtomicBool,
+    /// Held while an update of the chain is taken over, or what others have written.
+    pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) config: Config,
     pub(crate) accounts: Accounts,
     /// What the operator has to be asked about.
@@ -81,10 +89,28 @@ pub(crate) struct Shared {
     pub(crate) gas_short: AtomicBool,
     /// The challenge period of the contract is too short here.
     challenge_too_short: AtomicBool,
-    node_seen: Mutex<Instant>,
+    /// When the chain was last read up to the node's newest block, here or by the leader.
+    node_seen: Mutex<Option<Instant>>,
+    /// When the node last answered anything.
+    node_heard: Mutex<Instant>,
     head: AtomicU64,
     /// When the newest block was made, in seconds since 1970; 0 where nobody asks.
-    head_time: AtomicU64,
+    pub(crate) head_time: AtomicU64,
+}
+
+/// What was stored is not there any more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "channel {0} has gone back to an older state than was stored: the database has lost what it had confirmed, \
+     as after a failover to a replica that was behind"
+)]
+struct Lost(ChannelId);
+
+/// The store has lost what it said is durable.
+pub(crate) fn lost(channel: &ChannelId) -> StoreError {
+    StoreError::Stopped {
+        cause: Arc::new(Lost(*channel)),
+    }
 }
 
 /// What a store has kept besides the accounts.
@@ -119,34 +145,48 @@ impl ChannelManager {
         config: Config,
     ) -> Result<Self, StartError> {
         let snapshot = store.load().await?;
-        let party = Party::Receiver(key.address());
-        let follower = Follower::new(contract.clone(), party, config.start_block, snapshot.blocks);
-        let head = follower.head().map_or(BlockNumber(0), |block| block.number);
-        let shared = Arc::new(Shared::new(
-            contract,
-            wallet,
-            key,
-            store,
-            config,
-            Kept {
-                tasks: snapshot.tasks,
-                halts: snapshot.halts,
-                head,
-            },
-        ));
+        let head = snapshot
+            .blocks
+            .last()
+            .map_or(BlockNumber(0), |block| block.number);
+        let kept = Kept {
+            tasks: snapshot.tasks,
+            halts: snapshot.halts,
+            head,
+        };
+        let shared = Arc::new(Shared::new(contract, wallet, key, store, config, kept));
         snapshot
             .accounts
             .into_iter()
             .for_each(|account| shared.accounts.add(account));
-        let mut follower = ChainFollower::new(shared.clone(), follower, snapshot.events);
-        follower.catch_up().await?;
         shared.check_challenge_period().await?;
-        let tasks = vec![
-            tokio::spawn(follow::run(follower)),
-            tokio::spawn(dispute::run(shared.clone())),
-            tokio::spawn(gas::run(shared.clone())),
-        ];
-        let manager = Self::of(shared, tasks);
+        let manager = match shared.others.clone() {
+            None => {
+                let party = Party::Receiver(shared.key.address());
+                let start = shared.config.start_block;
+                let follower = Follower::new(shared.contract.clone(), party, start, snapshot.blocks);
+                let mut follower = ChainFollower::new(shared.clone(), follower, snapshot.events);
+                follower.catch_up().await?;
+                let stop = || shared.stop.subscribe();
+                let tasks = vec![
+                    tokio::spawn(follow::run(follower, stop())),
+                    tokio::spawn(dispute::run(shared.clone(), stop())),
+                    tokio::spawn(gas::run(shared.clone(), stop())),
+                ];
+                Self::of(shared.clone(), tasks)
+            }
+            Some(others) => {
+                let (started, has_started) = oneshot::channel();
+                let tasks = vec![
+                    tokio::spawn(lead::run(shared.clone(), others.clone(), started)),
+                    tokio::spawn(lead::keep_up(shared.clone(), others)),
+                ];
+                let manager = Self::of(shared.clone(), tasks);
+                // Where that has failed, the manager is dropped, and all of it ends.
+                has_started.await.unwrap_or(Ok(()))?;
+                manager
+            }
+        };
         if manager.shared.config.resumes_selling {
             manager.resume_selling().await.map_err(StartError::Halt)?;
         }
@@ -240,11 +280,18 @@ impl Shared {
         config: Config,
         kept: Kept,
     ) -> Self {
+        let others = store.clone().shared();
         Self {
             accounts: Accounts::of(key.address()),
             contract,
             wallet,
             key,
+            leads: AtomicBool::new(others.is_none()),
+            rereads: AtomicBool::new(false),
+            taking: tokio::sync::Mutex::new(()),
+            node_seen: Mutex::new(others.is_none().then(Instant::now)),
+            node_heard: Mutex::new(Instant::now()),
+            others,
             store,
             config,
             halts: Halts::new(&kept.halts),
@@ -258,7 +305,6 @@ impl Shared {
             store_stopped: AtomicBool::new(false),
             gas_short: AtomicBool::new(false),
             challenge_too_short: AtomicBool::new(false),
-            node_seen: Mutex::new(Instant::now()),
             head_time: AtomicU64::new(0),
             head: AtomicU64::new(kept.head.0),
         }
@@ -325,13 +371,30 @@ impl Shared {
 
     /// Notes that the chain was read up to the node's newest block.
     pub(crate) fn node_answered(&self) {
-        *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.node_answered_before(Duration::ZERO);
     }
 
-    /// How long ago that was.
-    pub(crate) fn node_age(&self) -> Duration {
+    /// Notes that the chain was read so, so long ago.
+    pub(crate) fn node_answered_before(&self, age: Duration) {
+        let seen = Instant::now().checked_sub(age);
+        *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    /// How long ago that was; `None` when it never was.
+    pub(crate) fn node_age(&self) -> Option<Duration> {
         let seen = self.node_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.elapsed()
+        seen.map(|seen| seen.elapsed())
+    }
+
+    /// Notes that the node has answered something.
+    pub(crate) fn node_spoke(&self) {
+        *self.node_heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether the node has answered nothing for as long as stops the selling.
+    pub(crate) fn is_node_silent(&self) -> bool {
+        let heard = *self.node_heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.elapsed() > self.config.node_timeout
     }
 
     /// Whether what is in memory can be relied on.
@@ -345,11 +408,11 @@ impl Shared {
     /// Whether anything may be sold: not while a close on chain would go unseen.
     pub(crate) fn check_selling(&self) -> Result<(), Unavailable> {
         self.check_store()?;
-        if self.failure.borrow().is_some() {
+        if self.has_failed() {
             return Err(Unavailable::WrongChain);
         }
-        let seen = *self.node_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *self.stop.borrow() || seen.elapsed() > self.config.node_timeout {
+        let is_seen = self.node_age().is_some_and(|age| age <= self.config.node_timeout);
+        if *self.stop.borrow() || !is_seen {
             return Err(Unavailable::NodeSilent);
         }
         if self.is_head_too_old() {
@@ -362,6 +425,11 @@ impl Shared {
             return Err(Unavailable::ChallengeTooShort);
         }
         self.halts.check()
+    }
+
+    /// Whether the chain or the contract is another one.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
     }
 
     /// The chain or the contract is another one.

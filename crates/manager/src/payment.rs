@@ -1,13 +1,16 @@
 //! A payment: an offer becomes a permit, or is denied.
 
 use crate::accounts::Slot;
+use crate::decide::{Decision, Doubt, Failed};
 use crate::manager::{ChannelManager, Shared};
-use microraiden_protocol::ledger::{Account, Payment, Refusal, ReleaseError, Spend, Standing, Transition};
+use crate::turn::Fate;
+use microraiden_protocol::ledger::{Account, Payment, Refusal, ReleaseError, Spend, Standing};
 use microraiden_protocol::{
     Address, Amount, Balance, BalanceProof, ChannelId, Price, Signature, SignatureError,
 };
-use microraiden_store::{Batch, StoreError, Ticket};
+use microraiden_store::{Batch, SharedStore, StoreError, Ticket};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What a request offers for its content.
@@ -56,6 +59,9 @@ pub enum Unavailable {
     /// More payments wait for the disk than may.
     #[error("too many payments are waiting; repeat the request")]
     Busy,
+    /// The store that several instances share cannot be reached.
+    #[error("payments cannot be stored for now; repeat the request in a moment")]
+    StoreAway,
     /// The store cannot promise to keep a payment.
     #[error("payments cannot be stored; the operator must restart the receiver")]
     StoreStopped,
@@ -63,7 +69,7 @@ pub enum Unavailable {
 
 impl Unavailable {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NodeSilent,
         Self::GasShort,
         Self::HeadTooOld,
@@ -71,8 +77,15 @@ impl Unavailable {
         Self::ChallengeTooShort,
         Self::WrongChain,
         Self::Busy,
+        Self::StoreAway,
         Self::StoreStopped,
     ];
+}
+
+impl From<Unavailable> for Denied {
+    fn from(reason: Unavailable) -> Self {
+        Self::Unavailable(reason)
+    }
 }
 
 impl From<Refusal> for Denied {
@@ -110,21 +123,22 @@ pub struct Permit {
 /// A spend in flight; when dropped, it is noted that it stays spent.
 #[derive(Debug)]
 struct OpenSpend {
-    spend: Option<Spend>,
+    spend: Arc<Spend>,
     slot: Arc<Slot>,
     shared: Arc<Shared>,
 }
 
 impl Drop for OpenSpend {
     fn drop(&mut self) {
-        if let Some(spend) = self.spend.take() {
-            self.slot.lock().finish(spend);
-        }
+        // Nothing where it was released.
+        self.slot.lock().finish(&self.spend);
     }
 }
 
 /// How often a release that found the store's queue full is tried again, a millisecond apart.
 const RELEASE_ATTEMPTS: u32 = 1_000;
+/// The pause before the store is asked again what became of a payment.
+const FATE_PAUSE: Duration = Duration::from_secs(1);
 
 impl ChannelManager {
     /// Sells one piece of content for `price`, or says why not.
@@ -152,7 +166,9 @@ impl ChannelManager {
         self.shared.halts.check_channel(&offer.channel)?;
         let recognised = {
             let account = slot.lock();
-            account.screen(offer.balance)?;
+            if !account.stored().is_doubtful {
+                account.screen(offer.balance)?;
+            }
             let signature = offer.signature.map_err(|_| Refusal::InvalidSignature)?;
             let proof = BalanceProof {
                 channel: offer.channel,
@@ -173,68 +189,73 @@ impl ChannelManager {
                 verified.map_err(|_| Refusal::InvalidSignature)?
             }
         };
-        let (open, receipt, ticket) = {
-            #[cfg_attr(feature = "shuttle", expect(unused_mut))]
-            let mut account = slot.lock();
-            let limits = self.shared.config.limits;
+        let (shared, limits) = (self.shared.clone(), self.shared.config.limits);
+        let (kept, paying) = (slot.clone(), offer.payment);
+        let begin = Instant::now();
+        #[expect(clippy::result_large_err, reason = "it is what is answered")]
+        let permit = self.shared.decide(&slot, move |account| {
             let (transition, spend) = account
-                .accept(&proof, offer.payment, price, limits, self.shared.writer())
+                .accept(&proof, paying, price, limits, shared.writer())
                 .map_err(|refusal| {
                     let standing = account.standing(&proof).filter(|_| refusal.is_after_signature());
                     Denied::Refused(refusal, standing)
                 })?;
-            #[cfg(feature = "shuttle")]
-            let mut account = crate::schedules::before_install(account, &slot);
-            let ticket = self
-                .shared
-                .commit(&mut account, transition)
-                .map_err(Denied::Unavailable)?;
-            let receipt = Receipt::of(&account, spend.amount());
+            let receipt = Receipt::of(transition.after(), spend.amount());
             let open = OpenSpend {
-                spend: Some(spend),
-                slot: slot.clone(),
-                shared: self.shared.clone(),
+                spend: Arc::new(spend),
+                slot: kept.clone(),
+                shared: shared.clone(),
             };
-            (open, receipt, ticket)
-        };
-        #[cfg(feature = "shuttle")]
-        if crate::schedules::has(crate::schedules::Bug::PermitBeforeDurable) {
-            return Ok(Permit { open, receipt });
-        }
-        let begin = Instant::now();
-        #[cfg(feature = "planted")]
-        if at_once {
-            return Ok(Permit { open, receipt });
-        }
-        match ticket.await {
-            Ok(()) => {
+            Ok(Decision {
+                #[cfg(feature = "planted")]
+                at_once,
+                ..Decision::new(transition, Permit { open, receipt })
+            })
+        });
+        match permit.await {
+            Ok(permit) => {
                 meters.committed(begin);
-                Ok(Permit { open, receipt })
+                Ok(permit)
             }
-            Err(error) => Err(Denied::Unavailable(self.shared.stop_selling(&error))),
+            Err(Failed::Unknown(doubt)) => {
+                let others = self.shared.others.clone();
+                others.map(|store| tokio::spawn(release_if_stored(store, doubt)));
+                Err(Denied::Unavailable(Unavailable::StoreAway))
+            }
+            Err(Failed::Denied(denied)) => Err(denied),
+        }
+    }
+}
+
+/// Finds out what became of a payment for which nothing was sold, and gives it back if it was stored.
+async fn release_if_stored(store: Arc<dyn SharedStore>, doubt: Doubt<Permit>) {
+    let (permit, mark) = doubt.part();
+    let OpenSpend { slot, shared, spend } = &permit.open;
+    let mut stop = shared.stop.subscribe();
+    while !*stop.borrow_and_update() {
+        let (manager, named) = (shared.clone(), spend.clone());
+        let asked = shared.in_turn(&store, slot, move |held| {
+            let fate = held.fate(&mark);
+            if fate == Fate::Stored
+                && let Ok(release) = held.account.release(&named, manager.writer())
+            {
+                held.take(&Decision::new(release, ()));
+            }
+            fate
+        });
+        match asked.await {
+            Ok((fate, _)) => {
+                tracing::warn!(channel = %spend.channel(), ?fate, "the store was lost sight of while it kept a payment");
+                return;
+            }
+            Err(_) => {
+                let _ = tokio::time::timeout(FATE_PAUSE, stop.changed()).await;
+            }
         }
     }
 }
 
 impl Shared {
-    /// Hands a transition to the store and takes it over; the account is as it was on an error.
-    pub(crate) fn commit(
-        &self,
-        account: &mut Account,
-        transition: Transition,
-    ) -> Result<Ticket, Unavailable> {
-        let batch = Batch {
-            transitions: vec![transition.clone()],
-            ..Batch::default()
-        };
-        let ticket = self
-            .store
-            .commit(batch)
-            .map_err(|error| self.store_failed(&error))?;
-        *account = transition.into_after();
-        Ok(ticket)
-    }
-
     /// A ticket that resolves when everything handed in before is durable.
     pub(crate) fn barrier(&self) -> Result<Ticket, Unavailable> {
         self.store
@@ -242,11 +263,22 @@ impl Shared {
             .map_err(|error| self.store_failed(&error))
     }
 
+    /// Why nothing is sold after the store has failed so.
     pub(crate) fn store_failed(&self, error: &StoreError) -> Unavailable {
-        if error.is_transient() {
-            Unavailable::Busy
-        } else {
-            self.stop_selling(error)
+        let others = self.others.is_some();
+        match error {
+            StoreError::Busy => Unavailable::Busy,
+            // Only where others write, too, and where it comes back by itself.
+            StoreError::Away { .. }
+            | StoreError::Unknown { .. }
+            | StoreError::Conflict { .. }
+            | StoreError::NotLeading
+                if others =>
+            {
+                self.rereads.store(true, Ordering::Relaxed);
+                Unavailable::StoreAway
+            }
+            error => self.stop_selling(error),
         }
     }
 }
@@ -277,45 +309,33 @@ impl Permit {
 
     /// Keeps `cost` spent and gives the rest back. When that cannot be stored, all stays spent, and
     /// the receipt says so.
-    async fn give_back(mut self, cost: Amount) -> Receipt {
+    async fn give_back(self, cost: Amount) -> Receipt {
+        let OpenSpend { slot, shared, .. } = &self.open;
         for _ in 0..RELEASE_ATTEMPTS {
-            match self.try_give_back(cost) {
-                Ok(None) => break,
-                Ok(Some((receipt, ticket))) => {
-                    return match ticket.await {
-                        Ok(()) => {
-                            self.open.shared.config.meters.released(cost);
-                            receipt
-                        }
-                        Err(error) => {
-                            self.open.shared.stop_selling(&error);
-                            self.receipt
-                        }
-                    };
+            let (manager, spend, mut decided) = (shared.clone(), self.open.spend.clone(), false);
+            let receipt = shared.decide(slot, move |account| {
+                if decided {
+                    account.reopen(&spend);
                 }
-                Err(Unavailable::Busy) => tokio::time::sleep(Duration::from_millis(1)).await,
+                let release = account.spend_partly(&spend, cost, manager.writer());
+                let transition = release.map_err(|_: ReleaseError| None::<Unavailable>)?;
+                decided = true;
+                let receipt = Receipt::of(transition.after(), cost);
+                Ok(Decision::new(transition, receipt))
+            });
+            match receipt.await {
+                Ok(receipt) => {
+                    shared.config.meters.released(cost);
+                    return receipt;
+                }
+                Err(Failed::Denied(Some(Unavailable::Busy))) => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
                 Err(_) => break,
             }
         }
-        tracing::warn!(channel = %self.open.slot.lock().channel(), "a release could not be stored; the payment stays spent");
+        tracing::warn!(channel = %slot.lock().channel(), "a release could not be stored; the payment stays spent");
         self.receipt
-    }
-
-    fn try_give_back(&mut self, cost: Amount) -> Result<Option<(Receipt, Ticket)>, Unavailable> {
-        let Some(spend) = &self.open.spend else {
-            return Ok(None);
-        };
-        let mut account = self.open.slot.lock();
-        let by = self.open.shared.writer();
-        let transition = match account.spend_partly(spend, cost, by) {
-            Ok(transition) => transition,
-            Err(ReleaseError::NotOpen | ReleaseError::CostAbovePayment) => return Ok(None),
-        };
-        let ticket = self.open.shared.commit(&mut account, transition)?;
-        let receipt = Receipt::of(&account, cost);
-        drop(account);
-        self.open.spend = None;
-        Ok(Some((receipt, ticket)))
     }
 }
 

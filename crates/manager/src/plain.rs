@@ -112,7 +112,7 @@ mod tests {
         let (transition, spend) = accepted.unwrap();
         let mut after = transition.into_after();
         assert!(!is_plain(&after), "a payment is in flight");
-        after.finish(spend);
+        after.finish(&spend);
         after
     }
 

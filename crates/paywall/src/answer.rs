@@ -87,6 +87,7 @@ pub(crate) fn unavailable(why: Unavailable) -> Response<Body> {
     let status = match why {
         Unavailable::NodeSilent | Unavailable::HeadTooOld | Unavailable::GasShort => StatusCode::BAD_GATEWAY,
         Unavailable::Busy
+        | Unavailable::StoreAway
         | Unavailable::StoreStopped
         | Unavailable::Reorganised
         | Unavailable::ChallengeTooShort

@@ -36,6 +36,7 @@ struct Handles {
     released_in_part: Counter,
     verification: Histogram,
     commit: Histogram,
+    conflicts: Counter,
     disputes: Tasks,
     closes: Tasks,
     withdrawals: Tasks,
@@ -95,6 +96,7 @@ impl Meters {
             released_in_part: table::RELEASES.counter(recorder, "part"),
             verification: table::VERIFICATION.histogram(recorder),
             commit: table::COMMIT.histogram(recorder),
+            conflicts: table::CONFLICTS.counter(recorder, ""),
             disputes: Tasks::new(recorder, TaskKind::Dispute),
             closes: Tasks::new(recorder, TaskKind::Close),
             withdrawals: Tasks::new(recorder, TaskKind::Withdraw),
@@ -118,6 +120,11 @@ impl Meters {
     /// A payment is durable, which was handed in at this moment.
     pub(crate) fn committed(&self, since: Instant) {
         self.0.commit.record(since.elapsed());
+    }
+
+    /// Another instance was faster with an account.
+    pub(crate) fn conflict(&self) {
+        self.0.conflicts.increment(1);
     }
 
     /// A payment was given back but for `cost`.

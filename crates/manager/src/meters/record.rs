@@ -7,6 +7,7 @@ use metrics::Recorder;
 use microraiden_protocol::ledger::Account;
 use microraiden_protocol::{Amount, BlockNumber, ChannelId, Phase};
 use microraiden_store::TaskKind;
+use std::sync::atomic::Ordering;
 
 /// For so many channels it is told how many blocks their disputes have left.
 const MOST_DISPUTES: usize = 100;
@@ -80,7 +81,12 @@ impl ChannelManager {
             .for_each(|slot| sums.add(&slot.lock()));
         sums.show(recorder);
         table::HEAD.set(recorder, shared.head().0 as f64);
-        table::HEAD_AGE.set(recorder, shared.node_age().as_secs_f64());
+        let age = shared.node_age().map_or(f64::INFINITY, |age| age.as_secs_f64());
+        table::HEAD_AGE.set(recorder, age);
+        table::LEADS.set(
+            recorder,
+            f64::from(u8::from(shared.leads.load(Ordering::Relaxed))),
+        );
         let tasks = shared.disputes.all();
         for kind in [TaskKind::Dispute, TaskKind::Close, TaskKind::Withdraw] {
             let count = tasks.iter().filter(|(_, other)| *other == kind).count();

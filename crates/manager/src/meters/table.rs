@@ -40,7 +40,7 @@ impl MetricKind {
 }
 
 /// Every metric, those of money and trouble first.
-pub const METRICS: [Metric; 22] = [
+pub const METRICS: [Metric; 24] = [
     SELLING,
     NOT_SELLING,
     CHANNELS,
@@ -54,8 +54,10 @@ pub const METRICS: [Metric; 22] = [
     RELEASES,
     VERIFICATION,
     COMMIT,
+    CONFLICTS,
     HEAD,
     HEAD_AGE,
+    LEADS,
     TASKS,
     TASKS_DONE,
     DISPUTE_REMAINING,
@@ -163,6 +165,12 @@ pub(super) const COMMIT: Metric = metric(
     None,
     "How long it took until an accepted payment was durable",
 );
+pub(super) const CONFLICTS: Metric = metric(
+    "microraiden_store_conflicts_total",
+    MetricKind::Counter,
+    None,
+    "Decisions that were made again since another instance had been faster with the channel",
+);
 pub(super) const HEAD: Metric = metric(
     "microraiden_head_block",
     MetricKind::Gauge,
@@ -174,6 +182,12 @@ pub(super) const HEAD_AGE: Metric = metric(
     MetricKind::Gauge,
     None,
     "How long ago the node has last answered and all its blocks were taken over",
+);
+pub(super) const LEADS: Metric = metric(
+    "microraiden_leads",
+    MetricKind::Gauge,
+    None,
+    "1 on the instance that follows the chain and brings on chain what is owed, 0 on the others",
 );
 pub(super) const TASKS: Metric = metric(
     "microraiden_tasks",
@@ -274,6 +288,7 @@ impl Unavailable {
             Self::NodeSilent => "node-silent",
             Self::GasShort => "gas-short",
             Self::Busy => "busy",
+            Self::StoreAway => "store-away",
             Self::StoreStopped => "store-stopped",
             Self::HeadTooOld => "head-too-old",
             Self::Reorganised => "reorganised",

@@ -80,7 +80,7 @@ impl Account {
     }
 
     /// Takes note that a spend stays spent: its request has ended. Changes nothing that is stored.
-    pub fn finish(&mut self, spend: Spend) {
+    pub fn finish(&mut self, spend: &Spend) {
         self.open_spends.retain(|open| *open != spend.name());
     }
 

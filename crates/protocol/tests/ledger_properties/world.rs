@@ -139,7 +139,7 @@ impl<'a, R: Rules> World<'a, R> {
                 if let Some(at) = pick(&self.open, at) {
                     let Open { spend, .. } = self.open.swap_remove(at);
                     self.served += small(spend.amount());
-                    self.account.finish(spend);
+                    self.account.finish(&spend);
                 }
             }
             Op::Release { pick: at } => return self.give_back(at, None),

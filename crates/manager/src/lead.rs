@@ -1,0 +1,325 @@
+//! Several instances of one receiver: one of them leads.
+//!
+//! Whoever leads follows the chain and brings on chain what is owed; the others know from it how far the chain
+//! was read and how long ago, and read what it has written. When it dies or hangs, or its node does, another one
+//! takes the lead. Whoever led and does not know yet that it does not any more, cannot write what it reads of the chain.
+
+use crate::follow::{ChainFollower, FollowError};
+use crate::manager::{Shared, lost};
+use crate::payment::Unavailable;
+use crate::{dispute, follow, gas};
+use microraiden_chain::{Follower, Party};
+use microraiden_protocol::ledger::{Account, AccountRow};
+use microraiden_protocol::{BlockNumber, ChannelId};
+use microraiden_store::{Bid, Changes, LEASE, Leadership, Reading, SharedStore, StoreError, Word};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The pause between two words of the leader, and between two looks of the others.
+const PAUSE: Duration = Duration::from_secs(1);
+/// For how long whoever has given the lead away, since its node is silent, leaves it to others.
+const REST: Duration = LEASE.saturating_mul(2);
+
+/// Told once: how the first catching up has ended, or that another instance leads.
+type Started = oneshot::Sender<Result<(), FollowError>>;
+
+/// One time of leading.
+struct Term {
+    task: JoinHandle<()>,
+    /// It ends then, unless the store has said otherwise.
+    until: Instant,
+}
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        // What was handed to the store is whole, and what was sent to the chain goes its way.
+        self.task.abort();
+    }
+}
+
+/// Bids for the lead, and leads while it has it, until it is told to stop.
+pub(crate) async fn run(shared: Arc<Shared>, store: Arc<dyn SharedStore>, started: Started) {
+    let mut stop = shared.stop.subscribe();
+    let (mut term, mut started) = (None, Some(started));
+    let mut rests_until = Instant::now();
+    while !*stop.borrow_and_update() {
+        let rests = shared.has_failed() || Instant::now() < rests_until;
+        if term.is_some() && (shared.has_failed() || shared.is_node_silent()) {
+            tracing::warn!("this instance cannot follow the chain; another one may lead");
+            term = None;
+            rests_until = Instant::now() + REST;
+            let _ = timeout(LEASE, store.bid(Bid::Resign)).await;
+        } else {
+            let bid = if rests {
+                Bid::Look
+            } else {
+                Bid::Lead(word(&shared))
+            };
+            let begin = Instant::now();
+            let answer = timeout(LEASE, store.bid(bid)).await;
+            term = shared.heed(&store, answer.ok(), begin, term, &mut started);
+        }
+        shared.leads.store(term.is_some(), Ordering::Relaxed);
+        let _ = timeout(PAUSE, stop.changed()).await;
+    }
+    if term.take().is_some() {
+        shared.leads.store(false, Ordering::Relaxed);
+        let _ = timeout(LEASE, store.bid(Bid::Resign)).await;
+    }
+}
+
+/// Takes over what others write, until it is told to stop.
+pub(crate) async fn keep_up(shared: Arc<Shared>, store: Arc<dyn SharedStore>) {
+    let mut stop = shared.stop.subscribe();
+    let mut is_told = true;
+    while !*stop.borrow_and_update() {
+        let _ = timeout(PAUSE, async {
+            tokio::select! {
+                biased;
+                _ = stop.changed() => {}
+                () = store.changed() => {}
+            }
+        })
+        .await;
+        if let Err(error) = shared.read_changes(&*store).await {
+            if is_told {
+                tracing::warn!(%error, "what other instances write cannot be read; trying again");
+            }
+            is_told = false;
+            shared.store_failed(&error);
+            let _ = timeout(PAUSE, stop.changed()).await;
+        } else {
+            is_told = true;
+        }
+    }
+}
+
+/// What this instance says of the chain.
+fn word(shared: &Shared) -> Word {
+    Word {
+        head: shared.head(),
+        head_time: shared.head_time.load(Ordering::Relaxed),
+        node_age: shared.node_age(),
+        gas_short: shared.gas_short.load(Ordering::Relaxed),
+    }
+}
+
+impl Shared {
+    /// Acts on what the store says of the lead; nothing where it did not answer.
+    fn heed(
+        self: &Arc<Self>,
+        store: &Arc<dyn SharedStore>,
+        answer: Option<Result<Leadership, StoreError>>,
+        begin: Instant,
+        term: Option<Term>,
+        started: &mut Option<Started>,
+    ) -> Option<Term> {
+        match answer {
+            Some(Ok(leadership)) if leadership.is_ours => {
+                let until = begin + LEASE;
+                if let Some(mut term) = term {
+                    term.until = until;
+                    return Some(term);
+                }
+                self.node_spoke();
+                tracing::info!(fence = leadership.fence, "this instance leads");
+                let task = tokio::spawn(lead(self.clone(), store.clone(), started.take()));
+                Some(Term { task, until })
+            }
+            Some(Ok(leadership)) => {
+                if term.is_some() {
+                    tracing::warn!("another instance leads now");
+                }
+                self.hear(&leadership);
+                started.take().map(|started| started.send(Ok(())));
+                None
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the lead cannot be looked at; trying again");
+                self.store_failed(&error);
+                term.filter(|term| Instant::now() < term.until)
+            }
+            None => term.filter(|term| Instant::now() < term.until),
+        }
+    }
+
+    /// Takes over what the leader has said of the chain.
+    fn hear(&self, leadership: &Leadership) {
+        let Some(word) = leadership.word else {
+            return;
+        };
+        self.set_head(word.head);
+        self.set_head_time(word.head_time);
+        self.gas_short.store(word.gas_short, Ordering::Relaxed);
+        if let Some(age) = word.node_age {
+            self.node_answered_before(age);
+        }
+    }
+
+    /// Reads what others have written, and takes it over.
+    async fn read_changes(&self, store: &dyn SharedStore) -> Result<(), StoreError> {
+        let _alone = self.taking.lock().await;
+        let rereads = self.rereads.swap(false, Ordering::Relaxed);
+        let reading = if rereads {
+            Reading::TasksAndHalts
+        } else {
+            Reading::Changed
+        };
+        let changes = store.changes(reading).await;
+        if changes.is_err() {
+            self.rereads.fetch_or(rereads, Ordering::Relaxed);
+        }
+        let Changes {
+            accounts,
+            tasks,
+            halts,
+        } = changes?;
+        for row in accounts {
+            self.take_newer(row)?;
+        }
+        if let Some(halts) = halts {
+            self.halts.replace(&halts);
+        }
+        if let Some(tasks) = tasks {
+            self.disputes.replace(&tasks);
+            self.dispute_bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes an account that was read, if it is newer than the one in memory.
+    fn take_newer(&self, row: AccountRow) -> Result<(), StoreError> {
+        match self.accounts.get(&row.channel) {
+            None => self.accounts.add(Account::from_row(row)?),
+            Some(slot) => {
+                let mut account = slot.lock();
+                // What is doubtful is read where it is found out what became of it.
+                let (known, found) = (account.version(), row.version);
+                if !account.stored().is_doubtful && found != known && found.number >= known.number {
+                    account.read(row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes accounts that are held, and lets go of those that the store has none of.
+    pub(crate) fn take_held(
+        &self,
+        held: &BTreeSet<ChannelId>,
+        rows: Vec<AccountRow>,
+    ) -> Result<(), StoreError> {
+        let mut missing = held.clone();
+        for row in rows {
+            missing.remove(&row.channel);
+            match self.accounts.get(&row.channel) {
+                None => self.accounts.add(Account::from_row(row)?),
+                Some(slot) => {
+                    let mut account = slot.lock();
+                    if row.version.number < account.stored().durable {
+                        return Err(lost(&row.channel));
+                    }
+                    account.read(row)?;
+                }
+            }
+        }
+        missing.iter().for_each(|channel| self.accounts.remove(channel));
+        Ok(())
+    }
+}
+
+/// Leads: from what is stored, again and again where the store was lost sight of.
+async fn lead(shared: Arc<Shared>, store: Arc<dyn SharedStore>, mut started: Option<Started>) {
+    let (_never, stop) = watch::channel(false);
+    while !shared.has_failed() && shared.check_store().is_ok() {
+        match begin(&shared, &store, started.is_some()).await {
+            Ok(chain) => {
+                started.take().map(|started| started.send(Ok(())));
+                tokio::select! {
+                    () = follow::run(chain, stop.clone()) => {}
+                    () = dispute::run(shared.clone(), stop.clone()) => {}
+                    () = gas::run(shared.clone(), stop.clone()) => {}
+                }
+            }
+            Err(error) => match started.take() {
+                Some(started) => {
+                    let _ = started.send(Err(error));
+                    return;
+                }
+                None => tracing::warn!(%error, "leading has not begun; trying again"),
+            },
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Reads all that is stored and catches up with the chain.
+///
+/// The first time, whoever starts the program is told what is wrong with the node.
+async fn begin(
+    shared: &Arc<Shared>,
+    store: &Arc<dyn SharedStore>,
+    is_first: bool,
+) -> Result<ChainFollower, FollowError> {
+    let mut chain = {
+        let _alone = shared.taking.lock().await;
+        let snapshot = store.load().await?;
+        let doubtful = shared.adopt(snapshot.accounts)?;
+        shared.halts.replace(&snapshot.halts);
+        shared.disputes.replace(&snapshot.tasks);
+        for channel in doubtful {
+            if let Some(slot) = shared.accounts.get(&channel) {
+                shared
+                    .in_turn(store, &slot, |_| ())
+                    .await
+                    .map_err(FollowError::Away)?
+                    .1?;
+            }
+        }
+        let party = Party::Receiver(shared.key.address());
+        let start = shared.config.start_block;
+        let follower = Follower::new(shared.contract.clone(), party, start, snapshot.blocks);
+        shared.set_head(follower.head().map_or(BlockNumber(0), |block| block.number));
+        ChainFollower::new(shared.clone(), follower, snapshot.events)
+    };
+    loop {
+        match chain.catch_up().await {
+            Ok(()) => return Ok(chain),
+            Err(FollowError::Chain(error)) if !is_first => {
+                if error.is_fatal() {
+                    shared.fail(error);
+                    return Err(FollowError::Away(Unavailable::WrongChain));
+                }
+                // The node may come back before another instance leads.
+                tracing::warn!(%error, "the node does not answer as it should; trying again");
+                sleep(shared.config.poll_interval).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Shared {
+    /// Takes all accounts that the store has; gives those in memory of which it must be found out first what became
+    /// of what was decided.
+    fn adopt(&self, accounts: Vec<Account>) -> Result<Vec<ChannelId>, StoreError> {
+        let known = self.accounts.all();
+        let mut gone: BTreeSet<ChannelId> = known.iter().map(|slot| *slot.lock().channel()).collect();
+        for account in accounts {
+            gone.remove(account.channel());
+            self.take_newer(account.row().clone())?;
+        }
+        gone.iter().for_each(|channel| self.accounts.remove(channel));
+        let doubtful = known.iter().map(|slot| slot.lock());
+        let doubtful = doubtful.filter(|account| account.stored().is_doubtful);
+        Ok(doubtful
+            .map(|account| *account.channel())
+            .filter(|channel| !gone.contains(channel))
+            .collect())
+    }
+}

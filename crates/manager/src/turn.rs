@@ -1,0 +1,186 @@
+//! Turns: an account is held in the store, where several instances write it, and everybody here who waits for that
+//! decides.
+//!
+//! There is one turn at a time for an account here; who comes while it begins takes part. So an instance that was
+//! too slow is not too slow again and again: the store lets one instance after the other hold an account.
+
+use crate::accounts::{Slot, SlotGuard};
+use crate::decide::{Decision, Mark};
+use crate::manager::{Shared, lost};
+use crate::payment::Unavailable;
+use microraiden_protocol::ChannelId;
+use microraiden_protocol::ledger::Version;
+use microraiden_store::{Batch, Purpose, SharedStore, StoreError};
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Somebody who waits until an account is held: decides then, and is told what became of it.
+pub(crate) struct Waiting(Box<Decide>);
+
+type Decide = dyn FnOnce(Result<&mut Held<'_>, Unavailable>) -> Option<Told> + Send;
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
+    }
+}
+
+/// Tells somebody whether what was decided is stored. Called where no lock is held.
+type Told = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// An account that nobody else changes.
+pub(crate) struct Held<'a> {
+    pub(crate) account: SlotGuard<'a>,
+    /// The epoch that has ended with this turn.
+    ended: u32,
+    /// The version that the store had.
+    found: Version,
+    batch: Batch,
+}
+
+/// What is known of a decision whose outcome was unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is stored.
+    Stored,
+    /// It is not, nor will be.
+    Lost,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl Held<'_> {
+    /// Takes a decision over.
+    pub(crate) fn take<T>(&mut self, decision: &Decision<T>) {
+        let Batch {
+            transitions, tasks, ..
+        } = decision.batch();
+        if let Some(transition) = &decision.transition {
+            *self.account = transition.after().clone();
+        }
+        self.batch.transitions.extend(transitions);
+        self.batch.tasks.extend(tasks);
+    }
+
+    /// What became of a decision.
+    ///
+    /// What is decided here within an epoch forms one line, each on the one before. So if the store has one of
+    /// them, it has all before it.
+    pub(crate) fn fate(&self, mark: &Mark) -> Fate {
+        let Some(version) = mark.version.filter(|_| mark.epoch == self.ended) else {
+            return Fate::Unknown;
+        };
+        let (found, by, ours) = (self.found, self.found.writer, version.writer);
+        if found.number < version.number {
+            Fate::Lost
+        } else if by.instance == ours.instance && by.sequence >= ours.sequence {
+            Fate::Stored
+        } else if found.number == version.number {
+            Fate::Lost
+        } else {
+            Fate::Unknown
+        }
+    }
+}
+
+impl Shared {
+    /// Waits until an account is held, and decides; gives what was decided, and whether it is stored.
+    pub(crate) async fn in_turn<R: Send + 'static>(
+        self: &Arc<Self>,
+        store: &Arc<dyn SharedStore>,
+        slot: &Arc<Slot>,
+        decide: impl FnOnce(&mut Held<'_>) -> R + Send + 'static,
+    ) -> Result<(R, Result<(), StoreError>), Unavailable> {
+        let (answer, told) = oneshot::channel();
+        let waiting = Waiting(Box::new(move |held| match held {
+            Err(error) => {
+                let _ = answer.send(Err(error));
+                None
+            }
+            Ok(held) => {
+                let decided = decide(held);
+                Some(Box::new(move |stored| {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(Ok((decided, stored)));
+                }))
+            }
+        }));
+        if slot.queue(waiting) {
+            let channel = *slot.lock().channel();
+            tokio::spawn(see_to(self.clone(), store.clone(), slot.clone(), channel));
+        }
+        told.await.unwrap_or(Err(Unavailable::StoreAway))
+    }
+}
+
+/// Takes one turn after the other while somebody waits.
+async fn see_to(shared: Arc<Shared>, store: Arc<dyn SharedStore>, slot: Arc<Slot>, channel: ChannelId) {
+    while slot.has_queue() {
+        let told = match take(&shared, &*store, &slot, channel).await {
+            Ok(told) => told,
+            Err(error) => {
+                let denied = slot.lock().waiting();
+                for Waiting(decide) in denied {
+                    decide(Err(error));
+                }
+                continue;
+            }
+        };
+        let (stored, told) = told;
+        for tell in told {
+            tell(stored.clone());
+        }
+    }
+}
+
+type Turn = (Result<(), StoreError>, Vec<Told>);
+
+/// Takes one turn: all who wait when the account is held decide, and what they decide is stored together.
+async fn take(
+    shared: &Shared,
+    store: &dyn SharedStore,
+    slot: &Slot,
+    channel: ChannelId,
+) -> Result<Turn, Unavailable> {
+    shared.check_store()?;
+    let held = store.hold(vec![channel], Purpose::Sale).await;
+    let mut held = held.map_err(|error| shared.store_failed(&error))?;
+    let Some(row) = held.rows.pop() else {
+        // The leader had begun it and could not keep it; if there is such a channel, it is begun again.
+        shared.accounts.remove(&channel);
+        return Err(Unavailable::Busy);
+    };
+    let (epoch, version, told, ticket) = {
+        let mut turn = Held {
+            account: slot.lock(),
+            ended: 0,
+            found: row.version,
+            batch: Batch::default(),
+        };
+        let before = turn.account.stored();
+        if row.version.number < before.durable {
+            return Err(shared.store_failed(&lost(&channel)));
+        }
+        turn.ended = before.epoch;
+        let read = turn.account.read(row);
+        read.map_err(|error| shared.store_failed(&error.into()))?;
+        let waiting = turn.account.waiting().into_iter();
+        let told: Vec<_> = waiting
+            .filter_map(|Waiting(decide)| decide(Ok(&mut turn)))
+            .collect();
+        let Held { account, batch, .. } = turn;
+        shared.disputes.apply(&batch.tasks);
+        let ticket = (batch != Batch::default()).then(|| held.hold.commit(batch));
+        (account.stored().epoch, account.version(), told, ticket)
+    };
+    let stored = match ticket {
+        None => Ok(()),
+        Some(ticket) => ticket.await,
+    };
+    match &stored {
+        Ok(()) => slot.is_durable(version),
+        Err(_) => slot.doubt(epoch),
+    }
+    Ok((stored, told))
+}
