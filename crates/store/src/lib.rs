@@ -43,7 +43,7 @@ mod sqlite;
 mod store;
 
 pub use error::{CopyError, OpenError, StoreError};
-pub use memory::MemoryStore;
+pub use memory::{MemoryInstance, MemoryStore};
 pub use shared::{Bid, Changes, Held, Hold, LEASE, Leadership, Purpose, Reading, SharedStore, Word};
 pub use sqlite::{Contents, SqliteStore, backup, inspect, restore};
 pub use store::{

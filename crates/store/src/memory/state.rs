@@ -1,67 +1,37 @@
-//! A store that forgets when the process ends.
+//! What is kept.
 
 use crate::error::StoreError;
-use crate::store::{
-    Batch, Binding, BoxFuture, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, Snapshot, Task,
-    TaskChange, TaskKind, Ticket,
-};
+use crate::shared::{Changes, Reading};
+use crate::store::{Batch, Halt, HaltChange, HaltKind, KEPT_BLOCKS, Snapshot, Task, TaskChange, TaskKind};
 use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Transition};
 use microraiden_protocol::{B256, BlockNumber, BlockRef, ChainUpdate, ChannelEvent, ChannelId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::oneshot;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Keeps everything in memory; for tests and for trying out. A commit is done when it returns.
-#[derive(Debug)]
-pub struct MemoryStore {
-    binding: Binding,
-    state: Mutex<State>,
-}
-
+/// The contents. In maps that are sorted, so that what is read has the same order in every run.
 #[derive(Debug, Default)]
-struct State {
-    accounts: HashMap<ChannelId, AccountRow>,
+pub(super) struct State {
+    accounts: BTreeMap<ChannelId, Stored>,
     blocks: BTreeMap<BlockNumber, B256>,
     events: BTreeMap<(BlockNumber, u64), ChannelEvent>,
-    tasks: HashMap<(ChannelId, TaskKind), Task>,
+    tasks: BTreeMap<(ChannelId, TaskKind), Task>,
     halts: BTreeMap<HaltKind, Halt>,
+    /// Counts the batches that were written.
+    written: u64,
+    /// The batches that changed tasks and halts last.
+    tasks_written: u64,
+    halts_written: u64,
 }
 
-impl MemoryStore {
-    /// An empty state.
-    pub fn new(binding: Binding) -> Self {
-        Self {
-            binding,
-            state: Mutex::default(),
-        }
-    }
-
-    /// What the state belongs to.
-    pub const fn binding(&self) -> &Binding {
-        &self.binding
-    }
-}
-
-impl ChannelStore for MemoryStore {
-    fn load(&self) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
-        Box::pin(async {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(state.snapshot()?)
-        })
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Ticket, StoreError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (answer, ticket) = oneshot::channel();
-        // The other end is right here.
-        answer.send(state.apply(batch)).expect("the ticket exists");
-        Ok(ticket.into())
-    }
+/// An account, and the number of the batch that it was written with.
+#[derive(Debug)]
+struct Stored {
+    row: AccountRow,
+    written: u64,
 }
 
 impl State {
-    fn snapshot(&self) -> Result<Snapshot, CorruptRow> {
-        let rows = self.accounts.values().cloned();
+    pub(super) fn snapshot(&self) -> Result<Snapshot, CorruptRow> {
+        let rows = self.accounts.values().map(|stored| stored.row.clone());
         let blocks = self.blocks.iter();
         Ok(Snapshot {
             accounts: rows.map(Account::from_row).collect::<Result<_, _>>()?,
@@ -77,23 +47,52 @@ impl State {
         })
     }
 
+    /// The number of the batch that was written last.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The accounts of those of these channels that have one.
+    pub(super) fn rows(&self, channels: &BTreeSet<ChannelId>) -> Vec<AccountRow> {
+        let stored = channels.iter().filter_map(|channel| self.accounts.get(channel));
+        stored.map(|stored| stored.row.clone()).collect()
+    }
+
+    /// What was written after the batch of this number.
+    pub(super) fn changes(&self, since: u64, reading: Reading) -> Changes {
+        let accounts = self.accounts.values().filter(|stored| stored.written > since);
+        let is_read = |written| written > since || reading == Reading::TasksAndHalts;
+        Changes {
+            accounts: accounts.map(|stored| stored.row.clone()).collect(),
+            tasks: is_read(self.tasks_written).then(|| self.tasks.values().copied().collect()),
+            halts: is_read(self.halts_written).then(|| self.halts.values().copied().collect()),
+        }
+    }
+
     /// Checks everything before it changes anything.
-    fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
+    pub(super) fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
         let rows = self.next_rows(batch.transitions)?;
         if let Some(update) = &batch.chain {
             self.check_chain(update)?;
         }
-        self.accounts.extend(rows);
+        self.written += 1;
+        let written = self.written;
+        self.accounts.extend(
+            rows.into_iter()
+                .map(|(channel, row)| (channel, Stored { row, written })),
+        );
         if let Some(update) = batch.chain {
             self.apply_chain(update);
         }
         for change in batch.tasks {
+            self.tasks_written = written;
             match change {
                 TaskChange::Put(task) => self.tasks.insert((task.channel, task.kind), task),
                 TaskChange::Remove { channel, kind } => self.tasks.remove(&(channel, kind)),
             };
         }
         for change in batch.halts {
+            self.halts_written = written;
             match change {
                 HaltChange::Set(halt) => self.halts.insert(halt.kind, halt),
                 HaltChange::Lift(kind) => self.halts.remove(&kind),
@@ -102,11 +101,12 @@ impl State {
         Ok(())
     }
 
-    fn next_rows(&self, transitions: Vec<Transition>) -> Result<HashMap<ChannelId, AccountRow>, StoreError> {
-        let mut next = HashMap::<ChannelId, AccountRow>::new();
+    fn next_rows(&self, transitions: Vec<Transition>) -> Result<BTreeMap<ChannelId, AccountRow>, StoreError> {
+        let mut next = BTreeMap::<ChannelId, AccountRow>::new();
         for transition in transitions {
             let channel = *transition.after().channel();
-            let now = next.get(&channel).or_else(|| self.accounts.get(&channel));
+            let stored = self.accounts.get(&channel).map(|stored| &stored.row);
+            let now = next.get(&channel).or(stored);
             if now.map(|row| row.version) != transition.before() {
                 return Err(StoreError::Conflict { channel });
             }
