@@ -78,5 +78,6 @@ pub(crate) const ROOMS: &[Room] = &[
         7,
         &[EXAMPLE_SETUP, PAYWALL, PROTOCOL, SENDER],
     ),
+    room("microraiden-test-postgres", 0, &[]),
     room("xtask", 0, &[]),
 ];

@@ -48,6 +48,7 @@ const PROGRAMS: [[&str; 3]; 4] = [
     ["ip", "iproute2", "-V"],
     ["chromium", "chromium", "--version"],
 ];
+const NO_POSTGRES: &str = "PostgreSQL is needed for the tests of the shared state: install it (on Debian: `apt-get install postgresql`)";
 const NO_LINTS: &str = "rustfmt and clippy are needed: `rustup component add rustfmt clippy`";
 
 fn install(run: &mut Run<'_>) -> Result<(), Failure> {
@@ -72,6 +73,13 @@ fn install(run: &mut Run<'_>) -> Result<(), Failure> {
             return Err(Failure::Missing(NO_PROGRAM));
         }
     }
+    // Its programs are what the tests use: whether the package could start a server of its own does not matter.
+    if !has_postgres() {
+        debian::install(root, "postgresql");
+    }
+    if !has_postgres() {
+        return Err(Failure::Missing(NO_POSTGRES));
+    }
     if python::is_installed(root)? {
         println!("target/python is what tests/requirements.txt asks for");
     } else {
@@ -85,6 +93,13 @@ fn install(run: &mut Run<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     run.run(&Program::new("npm", ["ci", "--no-audit", "--no-fund"]))
+}
+
+/// Whether there is a version of PostgreSQL where Debian's packages put its programs, which is no place of the PATH.
+fn has_postgres() -> bool {
+    let versions = Path::new("/usr/lib/postgresql").read_dir();
+    let mut programs = versions.into_iter().flatten().flatten();
+    programs.any(|version| version.path().join("bin/initdb").is_file())
 }
 
 /// Everything is compiled here once, so that the later parts only run.
