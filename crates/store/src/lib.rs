@@ -38,6 +38,8 @@
 
 mod error;
 mod memory;
+mod parts;
+mod runs;
 mod shared;
 mod sqlite;
 mod store;

@@ -1,12 +1,12 @@
 //! The table of accounts.
 
 use super::Failure;
-use super::columns::{Bytes, Digits, Lines, Printed, ProofLine, read_channel};
+use super::columns::{Bytes, Digits, Lines, Printed, read_channel};
 use crate::error::StoreError;
-use microraiden_protocol::ledger::{
-    Account, AccountRow, Closing, CorruptRow, Promise, Transition, Version, Writer,
-};
-use microraiden_protocol::{Balance, BlockNumber, ChainFacts, ChannelId, Phase};
+use crate::parts::{self, PhaseColumns, ProofLine, check_spent};
+use crate::runs::Change;
+use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Promise, Transition, Version, Writer};
+use microraiden_protocol::{Balance, ChainFacts, ChannelId, Phase};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, Statement, ToSql};
 
@@ -80,65 +80,32 @@ pub(super) const SUM_UP: &str = concat!(
     ")"
 );
 
-/// What one transition, or several in a row, make of an account.
-pub(super) struct Change<'a> {
-    /// The version that the first was decided on.
-    before: Option<Version>,
-    /// Where the last leads to.
-    after: &'a AccountRow,
-    /// Whether each has changed the line only. What is stored of the rest is then right: the
-    /// version says so.
-    line_only: bool,
-}
-
-impl<'a> Change<'a> {
-    /// What a transition does.
-    pub(super) fn of(transition: &'a Transition) -> Self {
-        Self {
-            before: transition.before(),
-            after: transition.after().row(),
-            line_only: transition.is_line_only(),
-        }
+/// Writes a change, if the account is where its first transition was decided; says whether it was.
+pub(super) fn write_change(connection: &Connection, change: &Change<'_>) -> rusqlite::Result<bool> {
+    let sql = match (change.before, change.line_only) {
+        (None, _) => INSERT,
+        (Some(_), true) => UPDATE_LINE,
+        (Some(_), false) => UPDATE,
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut parameters = Parameters {
+        statement: &mut statement,
+        last: 0,
+    };
+    if change.line_only {
+        parameters.bind_line(change.after)?;
+    } else {
+        parameters.bind_row(change.after)?;
     }
-
-    /// Adds a transition of the same account; false if it was decided on another version than this
-    /// leads to.
-    pub(super) fn extend(&mut self, next: &'a Transition) -> bool {
-        let follows = next.before() == Some(self.after.version);
-        if follows {
-            self.after = next.after().row();
-            self.line_only &= next.is_line_only();
-        }
-        follows
+    if let Some(before) = change.before {
+        parameters.bind_version(before)?;
     }
-
-    /// Writes it, if the account is where the first transition was decided; says whether it was.
-    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let sql = match (self.before, self.line_only) {
-            (None, _) => INSERT,
-            (Some(_), true) => UPDATE_LINE,
-            (Some(_), false) => UPDATE,
-        };
-        let mut statement = connection.prepare_cached(sql)?;
-        let mut parameters = Parameters {
-            statement: &mut statement,
-            last: 0,
-        };
-        if self.line_only {
-            parameters.bind_line(self.after)?;
-        } else {
-            parameters.bind_row(self.after)?;
-        }
-        if let Some(before) = self.before {
-            parameters.bind_version(before)?;
-        }
-        Ok(statement.raw_execute()? > 0)
-    }
+    Ok(statement.raw_execute()? > 0)
 }
 
 /// Writes the state that a transition leads to, if the account is where it was decided.
 pub(super) fn write(connection: &Connection, transition: &Transition) -> Result<(), Failure> {
-    if Change::of(transition).write(connection)? {
+    if write_change(connection, &Change::of(transition))? {
         return Ok(());
     }
     let channel = *transition.after().channel();
@@ -194,25 +161,12 @@ impl Parameters<'_, '_> {
     }
 
     fn bind_facts(&mut self, facts: &ChainFacts) -> rusqlite::Result<()> {
-        let (name, challenge, settled_at) = match facts.phase {
-            Phase::Pending => ("pending", None, None),
-            Phase::Open => ("open", None, None),
-            Phase::Challenged {
-                requested_at,
-                settle_block,
-                closing_balance,
-            } => (
-                "challenged",
-                Some((requested_at, settle_block, closing_balance)),
-                None,
-            ),
-            Phase::Settled { at } => ("settled", None, Some(at.0)),
-        };
-        self.bind(name)?;
-        self.bind(challenge.map(|(requested_at, _, _)| requested_at.0))?;
-        self.bind(challenge.map(|(_, settle_block, _)| settle_block.0))?;
-        self.bind(challenge.map(|(_, _, closing_balance)| Digits(closing_balance)))?;
-        self.bind(settled_at)?;
+        let phase = PhaseColumns::from(facts.phase);
+        self.bind(phase.phase)?;
+        self.bind(phase.requested_at)?;
+        self.bind(phase.settle_block)?;
+        self.bind(phase.closing_balance.map(Digits))?;
+        self.bind(phase.settled_at)?;
         self.bind(Digits(facts.deposit))?;
         self.bind(Digits(facts.unconfirmed_deposit))?;
         self.bind(Lines(facts.lower_deposits.clone()))?;
@@ -239,20 +193,13 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<Account>, StoreError> 
     rows.map(|row| {
         let (row, spent, is_whole) = row.map_err(damaged)?;
         let account = Account::from_row(row)?;
-        let rules = [
-            (
-                account.spent() == spent,
-                "spent is not the balance less unspent units and refund",
-            ),
-            (is_whole, "its checksum is wrong"),
-        ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            None => Ok(account),
-            Some((_, reason)) => {
-                let channel = *account.channel();
-                Err(CorruptRow { channel, reason }.into())
-            }
+        check_spent(account.row(), spent)?;
+        if is_whole {
+            return Ok(account);
         }
+        let channel = *account.channel();
+        let reason = "its checksum is wrong";
+        Err(CorruptRow { channel, reason }.into())
     })
     .collect()
 }
@@ -286,32 +233,25 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
 }
 
 fn read_promise(row: &Row<'_>) -> rusqlite::Result<Option<Promise>> {
+    let closing_at: Option<Digits<_>> = row.get("closing_at")?;
     let sender_signature: Option<Printed<_>> = row.get("closing_signature")?;
-    let sender_signature = sender_signature.map(|signature| signature.0);
-    let closing = row
-        .get::<_, Option<Digits<_>>>("closing_at")?
-        .map(|Digits(at)| Closing { at, sender_signature });
-    let dispute: Option<Digits<_>> = row.get("dispute_at")?;
-    Ok(match (closing, dispute) {
-        (Some(closing), Some(Digits(at))) => Some(Promise::ClosingAndDispute(closing, at)),
-        (Some(closing), None) => Some(Promise::Closing(closing)),
-        (None, Some(Digits(at))) => Some(Promise::Dispute(at)),
-        (None, None) => None,
-    })
+    let dispute_at: Option<Digits<_>> = row.get("dispute_at")?;
+    Ok(parts::promise(
+        closing_at.map(|at| at.0),
+        sender_signature.map(|signature| signature.0),
+        dispute_at.map(|at| at.0),
+    ))
 }
 
 fn read_phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
-    Ok(match row.get_ref("phase")?.as_str()? {
-        "pending" => Phase::Pending,
-        "open" => Phase::Open,
-        "challenged" => Phase::Challenged {
-            requested_at: BlockNumber(row.get("requested_at")?),
-            settle_block: BlockNumber(row.get("settle_block")?),
-            closing_balance: row.get::<_, Digits<_>>("closing_balance")?.0,
-        },
-        "settled" => Phase::Settled {
-            at: BlockNumber(row.get("settled_at")?),
-        },
-        _ => return Err(FromSqlError::InvalidType.into()),
-    })
+    let columns = PhaseColumns {
+        phase: row.get_ref("phase")?.as_str()?,
+        requested_at: row.get("requested_at")?,
+        settle_block: row.get("settle_block")?,
+        closing_balance: row
+            .get::<_, Option<Digits<_>>>("closing_balance")?
+            .map(|balance| balance.0),
+        settled_at: row.get("settled_at")?,
+    };
+    Ok(Phase::try_from(columns).map_err(FromSqlError::other)?)
 }

@@ -3,10 +3,9 @@
 use super::columns::{Bytes, Digits, read_channel};
 use super::{Failure, checksum};
 use crate::error::StoreError;
+use crate::parts::{self, change_columns};
 use crate::store::{Halt, HaltChange, HaltKind, KEPT_BLOCKS, Task, TaskChange, TaskKind};
-use microraiden_protocol::{
-    Amount, BlockNumber, BlockRef, ChainUpdate, ChannelChange, ChannelEvent, ChannelId,
-};
+use microraiden_protocol::{BlockNumber, BlockRef, ChainUpdate, ChannelChange, ChannelEvent, ChannelId};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, params};
 
@@ -107,20 +106,8 @@ fn write_block(connection: &Connection, block: &BlockRef) -> Result<(), Failure>
 }
 
 fn write_event(connection: &Connection, event: &ChannelEvent) -> Result<(), Failure> {
-    let (kind, amount, receiver_tokens) = match event.change {
-        ChannelChange::Created { deposit } => ("created", deposit.into(), None),
-        ChannelChange::ToppedUp { added } => ("topped_up", added, None),
-        ChannelChange::CloseRequested { closing_balance } => {
-            ("close_requested", closing_balance.into(), None)
-        }
-        ChannelChange::Withdrawn { amount } => ("withdrawn", amount, None),
-        ChannelChange::Settled {
-            balance,
-            receiver_tokens,
-        } => ("settled", balance.into(), Some(receiver_tokens)),
-    };
+    let (kind, amount, receiver_tokens) = change_columns(&event.change);
     let channel = event.channel;
-    let amount: Amount = amount;
     let written = connection
         .prepare_cached(
             "INSERT INTO events \
@@ -167,7 +154,7 @@ pub(super) fn write_task(connection: &Connection, change: &TaskChange) -> Result
                     sender,
                     receiver,
                     open_block,
-                    kind_name(task.kind),
+                    task.kind.name(),
                     task.transaction.map(Bytes),
                     task.not_before.0
                 ])?;
@@ -179,18 +166,10 @@ pub(super) fn write_task(connection: &Connection, change: &TaskChange) -> Result
                     "DELETE FROM tasks \
                      WHERE sender = ?1 AND receiver = ?2 AND open_block = ?3 AND kind = ?4",
                 )?
-                .execute(params![sender, receiver, open_block, kind_name(*kind)])?;
+                .execute(params![sender, receiver, open_block, kind.name()])?;
         }
     }
     Ok(())
-}
-
-const fn kind_name(kind: TaskKind) -> &'static str {
-    match kind {
-        TaskKind::Dispute => "dispute",
-        TaskKind::Close => "close",
-        TaskKind::Withdraw => "withdraw",
-    }
 }
 
 /// Adds, replaces or removes a halt.
@@ -201,19 +180,12 @@ pub(super) fn write_halt(connection: &Connection, change: &HaltChange) -> rusqli
                 "INSERT INTO halts (kind, block, checksum) VALUES (?1, ?2, row_checksum(?1, ?2)) \
                  ON CONFLICT (kind) DO UPDATE SET (block, checksum) = (excluded.block, excluded.checksum)",
             )?
-            .execute(params![halt_name(*kind), block.map(|block| block.0)])?,
+            .execute(params![kind.name(), block.map(|block| block.0)])?,
         HaltChange::Lift(kind) => connection
             .prepare_cached("DELETE FROM halts WHERE kind = ?1")?
-            .execute([halt_name(*kind)])?,
+            .execute([kind.name()])?,
     };
     Ok(())
-}
-
-const fn halt_name(kind: HaltKind) -> &'static str {
-    match kind {
-        HaltKind::Reorganised => "reorganised",
-        HaltKind::Restored => "restored",
-    }
 }
 
 /// Reads the kept blocks in increasing order.
@@ -239,25 +211,11 @@ pub(super) fn load_events(connection: &Connection) -> Result<Vec<ChannelEvent>, 
 }
 
 fn read_change(row: &Row<'_>) -> rusqlite::Result<ChannelChange> {
-    Ok(match row.get_ref("kind")?.as_str()? {
-        "created" => ChannelChange::Created {
-            deposit: row.get::<_, Digits<_>>("amount")?.0,
-        },
-        "topped_up" => ChannelChange::ToppedUp {
-            added: row.get::<_, Digits<_>>("amount")?.0,
-        },
-        "close_requested" => ChannelChange::CloseRequested {
-            closing_balance: row.get::<_, Digits<_>>("amount")?.0,
-        },
-        "withdrawn" => ChannelChange::Withdrawn {
-            amount: row.get::<_, Digits<_>>("amount")?.0,
-        },
-        "settled" => ChannelChange::Settled {
-            balance: row.get::<_, Digits<_>>("amount")?.0,
-            receiver_tokens: row.get::<_, Digits<_>>("receiver_tokens")?.0,
-        },
-        _ => return Err(FromSqlError::InvalidType.into()),
-    })
+    let amount: Digits<_> = row.get("amount")?;
+    let receiver_tokens: Option<Digits<_>> = row.get("receiver_tokens")?;
+    let receiver_tokens = receiver_tokens.map(|tokens| tokens.0);
+    let kind = row.get_ref("kind")?.as_str()?;
+    Ok(parts::change(kind, amount.0, receiver_tokens).map_err(FromSqlError::other)?)
 }
 
 /// Reads all tasks.
@@ -266,12 +224,7 @@ pub(super) fn load_tasks(connection: &Connection) -> Result<Vec<Task>, StoreErro
         let transaction: Option<Bytes<_>> = row.get("transaction_hash")?;
         Ok(Task {
             channel: read_channel(row)?,
-            kind: match row.get_ref("kind")?.as_str()? {
-                "dispute" => TaskKind::Dispute,
-                "close" => TaskKind::Close,
-                "withdraw" => TaskKind::Withdraw,
-                _ => return Err(FromSqlError::InvalidType.into()),
-            },
+            kind: TaskKind::of_name(row.get_ref("kind")?.as_str()?).map_err(FromSqlError::other)?,
             transaction: transaction.map(|hash| hash.0),
             not_before: BlockNumber(row.get("not_before")?),
         })
@@ -282,11 +235,7 @@ pub(super) fn load_tasks(connection: &Connection) -> Result<Vec<Task>, StoreErro
 pub(super) fn load_halts(connection: &Connection) -> Result<Vec<Halt>, StoreError> {
     load(connection, "halts", SELECT_HALTS, |row| {
         Ok(Halt {
-            kind: match row.get_ref("kind")?.as_str()? {
-                "reorganised" => HaltKind::Reorganised,
-                "restored" => HaltKind::Restored,
-                _ => return Err(FromSqlError::InvalidType.into()),
-            },
+            kind: HaltKind::of_name(row.get_ref("kind")?.as_str()?).map_err(FromSqlError::other)?,
             block: row.get::<_, Option<u64>>("block")?.map(BlockNumber),
         })
     })

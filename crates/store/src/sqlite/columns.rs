@@ -1,7 +1,7 @@
 //! How values of the protocol are written into a column, and read back.
 
-use microraiden_protocol::ledger::StoredProof;
-use microraiden_protocol::{ChannelId, Signature};
+use crate::parts::{parse_lines, print_lines};
+use microraiden_protocol::ChannelId;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 use std::error::Error;
@@ -52,44 +52,15 @@ pub(super) struct Lines<T>(pub(super) Vec<T>);
 
 impl<T: fmt::Display> ToSql for Lines<T> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let lines: Vec<String> = self.0.iter().map(T::to_string).collect();
-        Ok(lines.join("\n").into())
+        Ok(print_lines(&self.0).into())
     }
 }
 
 impl<T: FromStr<Err: Error + Send + Sync + 'static>> FromSql for Lines<T> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let lines = value.as_str()?.lines();
-        let mut entries = lines.map(parse).collect::<FromSqlResult<Vec<_>>>()?;
-        // Accounts stay in memory, and most have one entry.
-        entries.shrink_to_fit();
-        Ok(Self(entries))
-    }
-}
-
-/// A proof as `balance:0xsignature`.
-pub(super) struct ProofLine(pub(super) StoredProof);
-
-/// Why a line is not a proof.
-#[derive(Debug, thiserror::Error)]
-#[error("a proof is written as balance:0xsignature")]
-pub(super) struct ParseProofError;
-
-impl fmt::Display for ProofLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.0.balance, self.0.signature)
-    }
-}
-
-impl FromStr for ProofLine {
-    type Err = ParseProofError;
-
-    fn from_str(line: &str) -> Result<Self, ParseProofError> {
-        let (balance, signature) = line.split_once(':').ok_or(ParseProofError)?;
-        Ok(Self(StoredProof {
-            balance: balance.parse().map_err(|_| ParseProofError)?,
-            signature: signature.parse::<Signature>().map_err(|_| ParseProofError)?,
-        }))
+        parse_lines(value.as_str()?)
+            .map(Self)
+            .map_err(FromSqlError::other)
     }
 }
 

@@ -1,17 +1,13 @@
 //! A group of batches in one transaction.
-//!
-//! Payments on one channel that follow each other become one write of its row: only where the last
-//! leads to is kept anyway.
 
-use super::accounts::{self, Change};
+use super::accounts;
 use super::writer::Answer;
 use super::{Failure, chain};
 use crate::error::StoreError;
+use crate::runs::{Run, Runs, alone};
 use crate::store::Batch;
-use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Transition;
 use rusqlite::{Connection, TransactionBehavior};
-use std::collections::HashMap;
 
 /// What became of one batch.
 type Outcome = Result<(), StoreError>;
@@ -24,7 +20,7 @@ pub(super) fn write(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut writing = Writing {
         connection: &transaction,
-        runs: HashMap::new(),
+        runs: Runs::default(),
         outcomes: vec![Ok(()); group.len()],
     };
     for (at, (batch, _)) in group.iter().enumerate() {
@@ -43,62 +39,24 @@ pub(super) fn write(
     Ok(outcomes)
 }
 
-/// The change of an account that is all there is in a batch.
-fn alone(batch: &Batch) -> Option<&Transition> {
-    let Batch {
-        transitions,
-        chain: None,
-        tasks,
-        halts,
-    } = batch
-    else {
-        return None;
-    };
-    match transitions.as_slice() {
-        [transition] if tasks.is_empty() && halts.is_empty() && transition.before().is_some() => {
-            Some(transition)
-        }
-        _ => None,
-    }
-}
-
-/// Transitions of one account, each decided on the version that the one before leads to.
-struct Run<'a> {
-    change: Change<'a>,
-    /// With the places of their batches.
-    transitions: Vec<(usize, &'a Transition)>,
-}
-
 /// A group that is being written.
 struct Writing<'a> {
     connection: &'a Connection,
-    /// What is to be written, at most one for an account, so that their order does not matter.
-    runs: HashMap<ChannelId, Run<'a>>,
+    runs: Runs<'a>,
     outcomes: Vec<Outcome>,
 }
 
 impl<'a> Writing<'a> {
     /// Takes a batch of one transition into its account's run.
     fn put_off(&mut self, at: usize, transition: &'a Transition) -> rusqlite::Result<()> {
-        let channel = *transition.after().channel();
-        if let Some(run) = self.runs.get_mut(&channel) {
-            if run.change.extend(transition) {
-                run.transitions.push((at, transition));
-                return Ok(());
-            }
-            let run = self.runs.remove(&channel);
-            run.map_or(Ok(()), |run| self.write_run(&run))?;
+        while !self.runs.put(at, transition) {
+            self.write_runs()?;
         }
-        let run = Run {
-            change: Change::of(transition),
-            transitions: vec![(at, transition)],
-        };
-        self.runs.insert(channel, run);
         Ok(())
     }
 
     fn write_runs(&mut self) -> rusqlite::Result<()> {
-        for (_, run) in std::mem::take(&mut self.runs) {
+        for run in self.runs.take() {
             self.write_run(&run)?;
         }
         Ok(())
@@ -106,7 +64,7 @@ impl<'a> Writing<'a> {
 
     /// Writes a run at once; if that is refused, each transition by itself, as some may fit.
     fn write_run(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
-        if run.change.write(self.connection)? {
+        if accounts::write_change(self.connection, &run.change)? {
             return Ok(());
         }
         for (at, transition) in &run.transitions {
