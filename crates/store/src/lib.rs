@@ -39,6 +39,7 @@
 mod error;
 mod memory;
 mod parts;
+mod postgres;
 mod runs;
 mod shared;
 mod sqlite;
@@ -46,6 +47,7 @@ mod store;
 
 pub use error::{CopyError, OpenError, StoreError};
 pub use memory::{MemoryInstance, MemoryStore};
+pub use postgres::{DatabaseError, PostgresStore};
 pub use shared::{Bid, Changes, Held, Hold, LEASE, Leadership, Purpose, Reading, SharedStore, Word};
 pub use sqlite::{Contents, SqliteStore, backup, inspect, restore};
 pub use store::{
