@@ -145,8 +145,9 @@ impl Receiver {
                 rpc: vec![world.node.url()],
                 contract: world.contract.address(),
                 key: world.receiver.clone(),
-                state_file: state_file.to_owned(),
+                store: state_file.to_owned().into(),
             },
+            quota_file: state_file.with_added_extension("quota"),
             manager,
             limits: Patience::default().limits,
             certificates: None,
@@ -190,7 +191,7 @@ impl Receiver {
             rpc: vec![world.node.url()],
             contract: world.contract.address(),
             key: world.receiver.clone(),
-            state_file: state_file.to_owned(),
+            store: state_file.to_owned().into(),
         };
         let (shutdown, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {

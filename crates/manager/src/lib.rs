@@ -10,6 +10,8 @@
 //! - [`bulk`]: closing all channels, or withdrawing from them;
 //! - [`overview`]: what anybody may see, page by page;
 //! - `accounts`, `plain` and `events`: what is in memory of each channel, in little room;
+//! - `decide` and `turn`: a decision is durable before anybody relies on it, also where several instances decide;
+//! - `lead`: one of several instances follows the chain for all;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
 //! - `dispute`: stale closes are answered, forced ones and withdrawals carried out, at their own pace;
 //! - [`meters`]: what it counts and shows to operators;
@@ -41,7 +43,7 @@
 //! # let state_file = folder.path().join("receiver.db");
 //! # let (rpc, contract, key) = (vec![url], address, keys[1].clone());
 //! // Its nodes, the channel contract's address, its key, and what must be backed up.
-//! let receiver = Receiver { rpc, contract, key, state_file };
+//! let receiver = Receiver { rpc, contract, key, store: state_file.into() };
 //! let manager = ChannelManager::open(receiver, Config::default()).await?;
 //! assert_eq!(manager.totals().open_channels, 0);
 //! manager.stop().await;
@@ -51,8 +53,9 @@
 //!
 //! Invariants: content needs a [`Permit`], and a permit is made only after the payment is durable;
 //! a closing signature leaves only after its promise is durable; an account in memory changes only
-//! by a transition that the store has taken, under the account's own lock; only the follower holds
-//! more than one such lock at a time.
+//! by a transition that the store has taken or by what is read from it, under the account's own lock; only the
+//! follower holds more than one such lock at a time. Where several instances share a store, an account in memory is
+//! what is stored and what was handed in since, or behind that, or doubtful.
 
 mod accounts;
 pub mod bulk;
@@ -88,7 +91,7 @@ pub use force_close::ForceCloseError;
 pub use manager::{ChannelManager, DEVELOPMENT_CHAINS, StartError};
 pub use meters::Meters;
 pub use microraiden_chain::ChainError;
-pub use microraiden_store::HaltKind;
-pub use open::{OpenError, Receiver};
+pub use microraiden_store::{DatabaseUrl, HaltKind};
+pub use open::{OpenError, Receiver, StoreLocation};
 pub use overview::{ChannelOverview, ChannelState, Filter, Page, PageQuery, Totals};
 pub use payment::{Denied, Offer, Permit, Receipt, Unavailable};

@@ -4,7 +4,10 @@ use crate::config::Config;
 use crate::manager::{ChannelManager, StartError};
 use microraiden_chain::{ChainError, Contract, Node, Wallet, WalletOptions};
 use microraiden_protocol::{Address, SecretKey};
-use microraiden_store::{Binding, OpenError as StateError, SqliteStore};
+use microraiden_store::{
+    Binding, ChannelStore, DatabaseError, DatabaseUrl, OpenError as StateError, PostgresStore, SqliteStore,
+};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +28,34 @@ pub struct Receiver {
     /// The receiver's key: signs closes, and pays the gas of disputes. While this runs, no other program
     /// may send transactions with it.
     pub key: SecretKey,
-    /// The SQLite file that keeps accounts and proofs; it is created when it is not there. Lose it,
-    /// and the money in it is lost.
-    pub state_file: PathBuf,
+    /// What keeps accounts and proofs. Lose it, and the money in it is lost.
+    pub store: StoreLocation,
+}
+
+/// Where accounts and proofs are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// In an SQLite file, for one process; it is created when it is not there.
+    File(PathBuf),
+    /// In a PostgreSQL database, which several processes of this receiver may share; its tables are created when
+    /// they are not there.
+    Database(DatabaseUrl),
+}
+
+impl From<PathBuf> for StoreLocation {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+/// As it may be shown: without a password.
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Database(url) => url.fmt(f),
+        }
+    }
 }
 
 /// Why a channel manager was not opened.
@@ -39,22 +67,25 @@ pub enum OpenError {
     /// The state file cannot be used.
     #[error("the state file cannot be used")]
     State(#[from] StateError),
+    /// The database cannot be used.
+    #[error("the database cannot be used")]
+    Database(#[from] DatabaseError),
     /// Following the chain did not start.
     #[error("the channel manager did not start")]
     Start(#[from] StartError),
 }
 
 impl ChannelManager {
-    /// Opens the state file, catches up with the chain, and begins to follow it.
+    /// Opens the state file, or connects to the database, catches up with the chain, and begins to follow it.
     ///
     /// # Errors
-    /// When the node, the contract or the state file cannot be used.
+    /// When the node, the contract or the store cannot be used.
     pub async fn open(receiver: Receiver, config: Config) -> Result<Self, OpenError> {
         let Receiver {
             rpc,
             contract,
             key,
-            state_file,
+            store,
         } = receiver;
         let node = Node::connect_to(&rpc, config.node_options).await?;
         node.check_block_numbers().await?;
@@ -63,7 +94,10 @@ impl ChannelManager {
             escrow: contract.escrow(),
             receiver: key.address(),
         };
-        let store = Arc::new(SqliteStore::open(&state_file, binding)?);
+        let store: Arc<dyn ChannelStore> = match &store {
+            StoreLocation::File(path) => Arc::new(SqliteStore::open(path, binding)?),
+            StoreLocation::Database(url) => Arc::new(PostgresStore::connect(url.reveal(), binding).await?),
+        };
         // What was sent before a restart must not hold a dispute up.
         let options = WalletOptions {
             is_exclusive: true,

@@ -42,7 +42,7 @@
 //! # let rpc = vec![node.clone()];
 //! # let config = Config { poll_interval: std::time::Duration::from_millis(30), ..Config::default() };
 //! // The receiver: its node, the address of the channel contract, its key and its state file.
-//! let receiver = Receiver { rpc, contract, key, state_file };
+//! let receiver = Receiver { rpc, contract, key, store: state_file.into() };
 //! let manager = ChannelManager::open(receiver, config).await?;
 //! let paywall = Paywall::new(manager.clone());
 //!

@@ -3,12 +3,15 @@
 use crate::server::{Certificates, Limits};
 use crate::site::Site;
 use microraiden_manager::Receiver;
+use std::path::PathBuf;
 
 /// Everything that a [`Proxy`](crate::Proxy) needs.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Who is paid, through which contract, and where it is kept.
     pub receiver: Receiver,
+    /// Where free requests are counted; each process needs a file of its own.
+    pub quota_file: PathBuf,
     /// How the chain is followed.
     pub manager: microraiden_manager::Config,
     /// What clients may do.

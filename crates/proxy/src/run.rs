@@ -157,7 +157,7 @@ impl Proxy {
             ..
         } = self;
         config.site.check()?;
-        let quota_file = config.receiver.state_file.with_added_extension("quota");
+        let quota_file = config.quota_file;
         let mut counts = Counts::default();
         tell(&config.site.rest);
         let mut shutdown = pin!(shutdown);

@@ -30,7 +30,7 @@
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: std::time::Duration::from_millis(30), ..Config::default() };
-//! let receiver = Receiver { rpc, contract, key, state_file };
+//! let receiver = Receiver { rpc, contract, key, store: state_file.into() };
 //! let manager = ChannelManager::open(receiver, config).await?;
 //! let paywall = Paywall::new(manager.clone());
 //!
@@ -80,7 +80,7 @@
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: std::time::Duration::from_millis(30), ..Config::default() };
-//! # let manager = ChannelManager::open(Receiver { rpc, contract, key, state_file }, config).await?;
+//! # let manager = ChannelManager::open(Receiver { rpc, contract, key, store: state_file.into() }, config).await?;
 //! # let paywall = Paywall::new(manager.clone());
 //! let length = |request: &PriceRequest| request.param("param").unwrap_or_default().len() as u64;
 //! // The handler may know who has paid what.
@@ -120,7 +120,7 @@
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: Duration::from_millis(30), ..Config::default() };
-//! # let manager = ChannelManager::open(Receiver { rpc, contract, key, state_file }, config).await?;
+//! # let manager = ChannelManager::open(Receiver { rpc, contract, key, store: state_file.into() }, config).await?;
 //! # let paywall = Paywall::new(manager.clone());
 //! # let domain = tutorial::content().await;
 //! let remote = Upstream::new(domain, Duration::from_secs(10));
@@ -158,7 +158,7 @@
 //! # let state_file = files.path().join("receiver.db");
 //! # let (rpc, contract, key) = (vec![world.node.url()], world.contract.address(), world.receiver.clone());
 //! # let config = Config { poll_interval: std::time::Duration::from_millis(30), ..Config::default() };
-//! # let manager = ChannelManager::open(Receiver { rpc, contract, key, state_file }, config).await?;
+//! # let manager = ChannelManager::open(Receiver { rpc, contract, key, store: state_file.into() }, config).await?;
 //! # let paywall = Paywall::new(manager.clone());
 //! let answer = async |meter: Meter| {
 //!     let text = "twelve words";

@@ -36,6 +36,7 @@
 //! through [`Account::from_row`](microraiden_protocol::ledger::Account::from_row), which checks
 //! them again; after a write that failed nothing is written any more.
 
+mod database_url;
 mod error;
 mod memory;
 mod parts;
@@ -45,6 +46,7 @@ mod shared;
 mod sqlite;
 mod store;
 
+pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use error::{CopyError, OpenError, StoreError};
 pub use memory::{MemoryInstance, MemoryStore};
 pub use postgres::{DatabaseError, PostgresStore};

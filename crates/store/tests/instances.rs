@@ -88,7 +88,11 @@ async fn what_is_held_for_too_long_is_let_go_and_its_commit_fails() {
     let began = Instant::now();
     let held = first.hold(vec![channel.id()], Purpose::Sale).await.unwrap();
     hand_in(&second, change.clone()).await.unwrap();
-    assert!(began.elapsed() >= LONGEST_HOLD, "let go after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= LONGEST_HOLD,
+        "let go after {:?}",
+        began.elapsed()
+    );
     let late = held.hold.commit(batch([next.clone()])).await;
     assert!(matches!(late, Err(StoreError::Away { .. })), "{late:?}");
     assert_eq!(first.load().await.unwrap().accounts, [change.after().clone()]);

@@ -80,7 +80,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         rpc: vec![args.rpc_provider],
         contract: deployment.contract.address,
         key: keys::load(&args.private_key, || password().map_err(KeyError::Prompt))?,
-        state_file: args.state_file,
+        store: args.state_file.into(),
     };
     let config = Config {
         start_block: deployment.start_block(),

@@ -94,7 +94,7 @@ impl Selling {
             rpc: vec![self.chain.rpc_provider],
             contract: deployment.contract.address,
             key: load(&self.private_key)?,
-            state_file: self.state_file,
+            store: self.state_file.into(),
         };
         let config = Config {
             start_block: deployment.start_block(),

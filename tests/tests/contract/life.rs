@@ -191,7 +191,7 @@ impl Life {
             .swap_remove(self.rng.random_range(0..self.spends.len()));
         let by = self.writer();
         let released = match self.rng.random_range(0..4) {
-            0 => return self.account.finish(spend),
+            0 => return self.account.finish(&spend),
             1 => self.account.spend_partly(&spend, Amount::from(1), by),
             _ => self.account.release(&spend, by),
         };

@@ -52,7 +52,7 @@ async fn start(world: &World, rpc: Vec<Url>, state_file: &Path, config: Config) 
         rpc,
         contract: world.contract.address(),
         key: world.receiver.clone(),
-        state_file: state_file.to_owned(),
+        store: state_file.to_owned().into(),
     };
     ChannelManager::open(receiver, config).await.unwrap()
 }

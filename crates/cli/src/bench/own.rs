@@ -57,7 +57,7 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
         rpc: vec![url],
         contract: contract.address(),
         key: receiver,
-        state_file: state.path().join("receiver.db"),
+        store: state.path().join("receiver.db").into(),
     };
     let running = match args.reverse_proxy {
         true => receiver::start_proxy(receiver, cores).await?,

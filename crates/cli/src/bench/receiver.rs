@@ -10,6 +10,7 @@ use microraiden_paywall::Paywall;
 use microraiden_protocol::Price;
 use microraiden_proxy::{Config, Limits, Proxy, Route, Server, Site};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -79,6 +80,7 @@ pub(super) async fn start_proxy(receiver: Receiver, cores: Cores) -> Result<Apar
     };
     let config = Config {
         receiver,
+        quota_file: PathBuf::new(),
         manager: microraiden_manager::Config::default(),
         limits: Limits::default(),
         certificates: None,

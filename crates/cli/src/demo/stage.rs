@@ -41,8 +41,9 @@ impl Stage {
                 rpc: vec![sandbox.rpc.clone()],
                 contract: contract.address(),
                 key: sandbox.receiver.clone(),
-                state_file: sandbox.file("receiver.db"),
+                store: sandbox.file("receiver.db").into(),
             },
+            quota_file: sandbox.file("receiver.quota"),
             manager: microraiden_manager::Config {
                 poll_interval: Duration::from_millis(50),
                 ..microraiden_manager::Config::default()

@@ -1,5 +1,6 @@
 //! The options of an operator's commands.
 
+use crate::proxy::Database;
 use clap::{ArgGroup, Args};
 use microraiden_protocol::Address;
 use std::path::PathBuf;
@@ -107,4 +108,12 @@ pub(crate) struct Direct {
     /// The state file; by default where `proxy` keeps it
     #[arg(long, value_name = "FILE", requires = "private_key")]
     pub(crate) state_file: Option<PathBuf>,
+    /// The database in place of a state file; proxies may use it meanwhile
+    #[arg(
+        long,
+        value_name = "postgres://USER@HOST/NAME",
+        requires = "private_key",
+        conflicts_with = "state_file"
+    )]
+    pub(crate) store: Option<Database>,
 }

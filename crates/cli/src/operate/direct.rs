@@ -2,10 +2,11 @@
 
 use super::args::Direct;
 use crate::args::ContractArgs;
+use crate::proxy::Database;
 use crate::{Failure, deployment_file, interrupted, keys, state};
 use microraiden_chain::Node;
 use microraiden_http::rest::{Begun, WithdrawRequest};
-use microraiden_manager::{ChannelManager, Config, OpenError, Receiver, Withdrawing};
+use microraiden_manager::{ChannelManager, Config, OpenError, Receiver, StoreLocation, Withdrawing};
 use microraiden_protocol::Amount;
 use microraiden_proxy::rest;
 use microraiden_store::{OpenError as StateError, TaskKind};
@@ -45,19 +46,22 @@ async fn open(direct: &Direct) -> Result<ChannelManager, Failure> {
     };
     let node = Node::connect_to(&direct.rpc_provider, Default::default()).await?;
     let (contract, start_block) = deployment_file::locate(&contract, node.chain_id())?;
-    let state_file = match &direct.state_file {
-        Some(file) => file.clone(),
-        None => state::default_file(contract, key.address())?,
+    let store = match (&direct.store, &direct.state_file) {
+        (Some(Database(url)), _) => StoreLocation::Database(url.clone()),
+        (None, Some(file)) => StoreLocation::File(file.clone()),
+        (None, None) => StoreLocation::File(state::default_file(contract, key.address())?),
     };
-    // Opening would make a new one.
-    if !state_file.exists() {
-        return Err(format!("there is no state file {}", state_file.display()).into());
+    if let StoreLocation::File(file) = &store
+        && !file.exists()
+    {
+        // Opening would make a new one.
+        return Err(format!("there is no state file {}", file.display()).into());
     }
     let receiver = Receiver {
         rpc: direct.rpc_provider.clone(),
         contract,
         key,
-        state_file,
+        store,
     };
     let config = Config {
         start_block,

@@ -24,7 +24,7 @@ use dev::Dev;
 use microraiden_chain::deployment::is_play_money;
 use microraiden_chain::keys as key_files;
 use microraiden_chain::{Contract, Node, NodeOptions};
-use microraiden_manager::{ChannelManager, Receiver};
+use microraiden_manager::{ChannelManager, Receiver, StoreLocation};
 use microraiden_protocol::{Address, BlockNumber, SecretKey};
 use microraiden_proxy::admission::Admission;
 use microraiden_proxy::pages::{self, PaywallPages};
@@ -40,6 +40,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use url::Url;
+pub(crate) use values::Database;
 use values::{Money, Span, Text, Wei, own};
 use wait::Waiting;
 
@@ -236,6 +237,21 @@ impl Settings {
         }
     }
 
+    /// Where accounts and proofs are kept, and where free requests are counted.
+    fn store(&self, contract: Address, receiver: Address) -> Result<(StoreLocation, PathBuf), Failure> {
+        let quota_file = self.quota_file.clone();
+        if let Some(Database(url)) = &self.store {
+            let quota_file = quota_file.map_or_else(|| state::default_quota_file(contract, receiver), Ok)?;
+            return Ok((StoreLocation::Database(url.clone()), quota_file));
+        }
+        let file = match &self.state_file {
+            Some(path) => path.clone(),
+            None => state::default_file(contract, receiver)?,
+        };
+        let quota_file = quota_file.unwrap_or_else(|| file.with_added_extension("quota"));
+        Ok((StoreLocation::File(file), quota_file))
+    }
+
     /// How long what was paid may take at the end.
     fn grace(&self) -> Duration {
         self.grace.map_or(Limits::default().grace, |Span(grace)| grace)
@@ -323,16 +339,15 @@ async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<S
         () = &mut stop => return Ok(()),
     };
     let token = contract.token();
+    let (store, quota_file) = settings.store(contract.address(), key.address())?;
     let config = Config {
         receiver: Receiver {
             rpc: settings.nodes(),
             contract: contract.address(),
             key: key.clone(),
-            state_file: match &settings.state_file {
-                Some(path) => path.clone(),
-                None => state::default_file(contract.address(), key.address())?,
-            },
+            store,
         },
+        quota_file,
         manager: microraiden_manager::Config {
             resumes_selling: args.resume_selling,
             start_block: settings.start_block.map_or(start_block, BlockNumber),
@@ -347,7 +362,7 @@ async fn sell(args: ProxyArgs, dev: Option<&Dev>, notify: Notify, stop: Option<S
     };
     let listener = listen(loaded.address()).await?;
     let address = listener.local_addr()?;
-    tracing::info!(receiver = %key.address(), contract = %contract.address(), state_file = %config.receiver.state_file.display(), "starting");
+    tracing::info!(receiver = %key.address(), contract = %contract.address(), store = %config.receiver.store, "starting");
     check::tell(&loaded);
     // Standard output is for programs: where it listens.
     let scheme = if certificates.is_some() { "https" } else { "http" };

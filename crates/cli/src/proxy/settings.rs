@@ -2,7 +2,7 @@
 
 use super::file::{ConfigFile, Step};
 use super::route::RouteEntry;
-use super::values::{Money, Span, Text, Wei, one_or_many};
+use super::values::{Database, Money, Span, Text, Wei, one_or_many};
 use crate::Failure;
 use crate::args::local_address;
 use crate::exit::Misuse;
@@ -102,6 +102,13 @@ settings! {
     /// addresses of contract and receiver
     #[arg(long, value_name = "FILE", help_heading = "Receiver")]
     state_file: Option<PathBuf>,
+    /// The PostgreSQL database where accounts and proofs are kept, in place of a file: then several proxies of this
+    /// receiver can sell together, and one of them follows the chain. The password comes from PGPASSWORD or ~/.pgpass
+    #[arg(long, value_name = "postgres://USER@HOST/NAME", help_heading = "Receiver", conflicts_with = "state_file")]
+    store: Option<Database>,
+    /// Where free requests are counted; beside the state file by default
+    #[arg(long, value_name = "FILE", help_heading = "Receiver")]
+    quota_file: Option<PathBuf>,
 
     /// The JSON-RPC endpoint of an Ethereum node, by http, https, ws or wss; given several times, the next one is used
     /// when one fails. All must be of one chain [default: http://127.0.0.1:8545]
@@ -250,6 +257,7 @@ impl Settings {
             &mut self.private_key,
             &mut self.private_key_password_file,
             &mut self.state_file,
+            &mut self.quota_file,
             &mut self.deployment_file,
             &mut self.ssl_cert,
             &mut self.ssl_key,
@@ -303,6 +311,15 @@ impl Source {
             Some(file) => file.settings()?,
             None => Settings::default(),
         };
+        if let Some(file) = file.as_ref().filter(|_| from_file.store_is_named_twice()) {
+            let fault = "keep accounts and proofs in this database or in a file, not in both";
+            return Err(file.fault_at(&[Step::Key("store")], fault).into());
+        }
+        if self.options.state_file.is_some() || self.options.store.is_some() {
+            // One of them replaces the other.
+            from_file.state_file = None;
+            from_file.store = None;
+        }
         if let Some(file) = file.as_ref().filter(|_| from_file.contract_is_named_twice()) {
             let steps = [Step::Key("deployment_file")];
             return Err(file
@@ -329,6 +346,10 @@ impl Source {
 }
 
 impl Settings {
+    const fn store_is_named_twice(&self) -> bool {
+        self.store.is_some() && self.state_file.is_some()
+    }
+
     const fn contract_is_named_twice(&self) -> bool {
         self.channel_manager_address.is_some() && self.deployment_file.is_some()
     }

@@ -1,5 +1,6 @@
 //! Values of settings as people write them.
 
+use microraiden_store::{DatabaseUrl, DatabaseUrlError};
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, SeqAccess, Visitor};
@@ -19,6 +20,10 @@ pub(crate) struct Span(pub(crate) Duration);
 /// An amount of ether: wei, or `30 gwei`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wei(pub(crate) u128);
+
+/// A database, without a password: that stands where others cannot read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Database(pub(crate) DatabaseUrl);
 
 /// Anything that is read from a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +55,24 @@ impl FromStr for Span {
             Ok(time) if !time.is_zero() => Ok(Self(time)),
             _ => Err(format!("{text:?} is not a time: write 30s, 500ms or 5m")),
         }
+    }
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url: DatabaseUrl = text
+            .parse()
+            .map_err(|error: DatabaseUrlError| error.to_string())?;
+        if url.has_password() {
+            return Err(
+                "leave the password out, others can read it here: give it by PGPASSWORD, or write it into the file \
+                 ~/.pgpass, or another that PGPASSFILE names"
+                    .to_owned(),
+            );
+        }
+        Ok(Self(url))
     }
 }
 
@@ -120,6 +143,7 @@ macro_rules! read_by_from_str {
 
 read_by_from_str!(Money, true, "an amount: \"0.002 TKN\", or base units");
 read_by_from_str!(Span, false, "a time: \"30s\", \"500ms\" or \"5m\"");
+read_by_from_str!(Database, false, "postgres://user@host/name");
 read_by_from_str!(Wei, true, "wei, or \"30 gwei\"");
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {

@@ -1,11 +1,11 @@
-//! Waiting at the start for what may come by itself: a node that answers, and the state file, which the proxy before
-//! this one may still hold.
+//! Waiting at the start for what may come by itself: a node that answers, the database, and the state file, which the
+//! proxy before this one may still hold.
 //!
 //! Everything else that goes wrong ends the program at once: it stays wrong however long one waits.
 
 use super::notify::Notify;
 use microraiden_chain::ChainError;
-use microraiden_store::OpenError;
+use microraiden_store::{DatabaseError, OpenError};
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,6 +33,8 @@ enum Obstacle {
     Node,
     /// Another process has the state file.
     Lock,
+    /// The database does not answer, or only reads.
+    Database,
 }
 
 impl Obstacle {
@@ -43,6 +45,8 @@ impl Obstacle {
                 error.is_transient().then_some(Self::Node)
             } else if let Some(error) = cause.downcast_ref::<OpenError>() {
                 error.is_locked().then_some(Self::Lock)
+            } else if let Some(error) = cause.downcast_ref::<DatabaseError>() {
+                error.is_transient().then_some(Self::Database)
             } else {
                 None
             }
@@ -52,7 +56,7 @@ impl Obstacle {
     const fn pause(self) -> Duration {
         match self {
             Self::Node => NODE_PAUSE,
-            Self::Lock => LOCK_PAUSE,
+            Self::Lock | Self::Database => LOCK_PAUSE,
         }
     }
 
@@ -62,6 +66,7 @@ impl Obstacle {
                 "waiting for the Ethereum node, which is asked again every 5 seconds; --rpc-provider names it"
             }
             Self::Lock => "waiting for the state file, which is tried again every second",
+            Self::Database => "waiting for the database, which is tried again every second; --store names it",
         }
     }
 }
@@ -74,7 +79,7 @@ impl Waiting {
         Self { until, notify }
     }
 
-    /// Repeats an attempt until it succeeds, as long as it fails for want of a node or of the state file. It can be
+    /// Repeats an attempt until it succeeds, as long as it fails for want of a node, the database or the state file. It can be
     /// dropped at any time. An attempt that is under way when the time is over is not cut off, since it may be reading
     /// a long chain.
     ///

@@ -1,4 +1,4 @@
-//! Where the state file is when nobody says.
+//! Where files are when nobody says.
 
 use crate::{Failure, data_folder};
 use microraiden_protocol::Address;
@@ -11,4 +11,13 @@ use std::path::PathBuf;
 pub(crate) fn default_file(contract: Address, receiver: Address) -> Result<PathBuf, Failure> {
     let folder = data_folder::create("--state-file")?;
     Ok(folder.join(data_folder::name(contract, receiver, "db")))
+}
+
+/// Where a receiver's free requests are counted that keeps no state file.
+///
+/// # Errors
+/// When that folder is not known, or cannot be created.
+pub(crate) fn default_quota_file(contract: Address, receiver: Address) -> Result<PathBuf, Failure> {
+    let folder = data_folder::create("--quota-file")?;
+    Ok(folder.join(data_folder::name(contract, receiver, "quota")))
 }

@@ -4,7 +4,7 @@ pub(crate) mod args;
 mod default;
 mod summary;
 
-pub(crate) use default::default_file;
+pub(crate) use default::{default_file, default_quota_file};
 
 use crate::Failure;
 use crate::deploy::wants_json;

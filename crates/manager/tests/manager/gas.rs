@@ -159,7 +159,7 @@ async fn opened(world: &World, path: &Path) -> ChannelManager {
         rpc: vec![world.node.url().parse().unwrap()],
         contract: world.contract.address(),
         key: world.receiver.clone(),
-        state_file: path.to_owned(),
+        store: path.to_owned().into(),
     };
     ChannelManager::open(receiver, quick()).await.unwrap()
 }

@@ -35,7 +35,7 @@ async fn a_metered_answer_says_its_cost_in_trailers() {
         rpc: vec![world.node.url()],
         contract: world.contract.address(),
         key: world.receiver.clone(),
-        state_file: authority.path("receiver.db"),
+        store: authority.path("receiver.db").into(),
     };
     let manager = ChannelManager::open(seller, receiver::quick()).await.unwrap();
     let paywall = Paywall::new(manager.clone());
