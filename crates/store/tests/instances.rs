@@ -8,8 +8,8 @@ use channels::{Channel, batch, binding, block};
 use microraiden_protocol::ChainUpdate;
 use microraiden_protocol::ledger::Transition;
 use microraiden_store::{
-    Batch, Bid, ChannelStore, LEASE, MemoryInstance, MemoryStore, Purpose, SharedStore, StoreError, Ticket,
-    Word,
+    Batch, Bid, Changes, ChannelStore, LEASE, MemoryInstance, MemoryStore, Purpose, Reading, SharedStore,
+    StoreError, Ticket, Word,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +102,28 @@ async fn what_is_held_for_too_long_is_let_go_and_its_commit_fails() {
     let held = first.hold(vec![channel.id()], Purpose::Sale).await.unwrap();
     sleep(LONGEST_HOLD - MOMENT).await;
     held.hold.commit(batch([next])).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_read_is_not_told_again() {
+    let [first, second, third] = instances();
+    let [mut one, mut two] = [1, 2].map(Channel::new);
+    first
+        .commit(batch([one.open(7), two.open(7)]))
+        .unwrap()
+        .await
+        .unwrap();
+    second.load().await.unwrap();
+    assert_eq!(
+        second.changes(Reading::Changed).await.unwrap(),
+        Changes::default()
+    );
+    hand_in(&first, two.touch()).await.unwrap();
+    for accounts in [vec![two.row()], vec![]] {
+        let told = second.changes(Reading::Changed).await.unwrap();
+        assert_eq!(told.accounts, accounts);
+    }
+    assert_eq!(third.changes(Reading::Changed).await.unwrap().accounts.len(), 2);
 }
 
 /// Two accounts, of which one is held: who waits for both keeps its place, and so do the batches of one instance.

@@ -12,6 +12,8 @@ use microraiden_protocol::{
 };
 use microraiden_store::{Batch, Binding, ChannelStore, Snapshot, StoreError, Ticket};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use tokio::runtime::{self, Runtime};
 
 pub(crate) const CONTRACT: Address = Address::repeat_byte(0xcc);
 pub(crate) const RECEIVER: Address = Address::repeat_byte(0xee);
@@ -26,9 +28,17 @@ pub(crate) fn binding() -> Binding {
     }
 }
 
+/// The program's runtime: what a store does by itself goes on between two calls.
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let mut runtime = runtime::Builder::new_multi_thread();
+        runtime.worker_threads(2).enable_all().build().unwrap()
+    })
+}
+
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.unwrap().block_on(future)
+    runtime().block_on(future)
 }
 
 pub(crate) fn load(store: &dyn ChannelStore) -> Snapshot {

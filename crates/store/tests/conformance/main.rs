@@ -5,10 +5,10 @@
 #[path = "../channels/mod.rs"]
 mod channels;
 mod histories;
+mod shared;
+mod stores;
 
-use channels::{
-    Channel, batch, binding, block, branch_block, commit, event, load, open_facts, rows, submit, wait,
-};
+use channels::{Channel, batch, block, branch_block, commit, event, load, open_facts, rows, submit, wait};
 use histories::keeps_random_histories;
 use microraiden_protocol::ledger::{Account, Promise, Transition};
 use microraiden_protocol::{
@@ -16,24 +16,16 @@ use microraiden_protocol::{
     Deposit, Phase,
 };
 use microraiden_store::{
-    Batch, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, MemoryStore, SqliteStore, StoreError, Task,
-    TaskChange, TaskKind,
+    Batch, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, StoreError, Task, TaskChange, TaskKind,
 };
 use std::collections::BTreeMap;
-
-fn in_memory(check: impl FnOnce(&dyn ChannelStore)) {
-    check(&MemoryStore::new(binding()));
-}
-
-fn in_sqlite(check: impl FnOnce(&dyn ChannelStore)) {
-    let folder = tempfile::tempdir().unwrap();
-    check(&SqliteStore::open(&folder.path().join("state"), binding()).unwrap());
-}
+use stores::{in_memory, in_one_of, in_sqlite, memory_instances};
 
 macro_rules! suite {
     ($($name:ident)*) => {
         mod memory { $(#[test] fn $name() { super::in_memory(super::$name); })* }
         mod sqlite { $(#[test] fn $name() { super::in_sqlite(super::$name); })* }
+        mod memory_instance { $(#[test] fn $name() { super::in_one_of(super::memory_instances, super::$name); })* }
     };
 }
 
