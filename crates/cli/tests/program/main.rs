@@ -25,6 +25,7 @@ mod process;
 mod relay;
 mod request;
 mod scale;
+mod several;
 mod shop;
 mod state;
 mod stats;

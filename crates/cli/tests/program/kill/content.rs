@@ -14,14 +14,14 @@ const SLOW: Duration = Duration::from_millis(10);
 type Given = Arc<Mutex<HashMap<String, u64>>>;
 
 /// A running server: `/quick/{name}` and `/slow/{name}` give the name back.
-pub(super) struct Content {
-    pub(super) url: String,
+pub(crate) struct Content {
+    pub(crate) url: String,
     given: Given,
 }
 
 impl Content {
     /// Starts on a free port; it ends with the runtime.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let given = Given::default();
         let router = Router::new()
             .route("/quick/{name}", get(give))
@@ -34,7 +34,7 @@ impl Content {
     }
 
     /// How often something was given away, to clients that are there or have gone.
-    pub(super) fn given(&self, name: &str) -> u64 {
+    pub(crate) fn given(&self, name: &str) -> u64 {
         self.given.lock().unwrap().get(name).copied().unwrap_or_default()
     }
 }

@@ -1,8 +1,8 @@
 //! The proxy is killed with SIGKILL at random moments while it is paid, again and again.
 
-mod content;
+pub(crate) mod content;
 mod payer;
-mod stage;
+pub(crate) mod stage;
 
 use crate::process::PATIENCE;
 use payer::{Answer, Payer};
@@ -18,13 +18,13 @@ const DEPOSIT: u64 = PRICE * 1_000_000;
 /// The longest pause before a kill, in microseconds, once payments are answered again.
 const LONGEST_PAUSE: u64 = 100_000;
 /// The environment variable with the seed of the pauses. The moments that they lead to are the machine's.
-const SEED: &str = "MICRORAIDEN_KILL_SEED";
+pub(crate) const SEED: &str = "MICRORAIDEN_KILL_SEED";
 
 /// Numbers that follow from a seed (SplitMix64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

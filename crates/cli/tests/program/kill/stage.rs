@@ -253,7 +253,7 @@ impl Buyer {
 }
 
 /// Waits until something holds.
-pub(super) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let begin = Instant::now();
     while !condition().await {
         assert!(begin.elapsed() < PATIENCE, "{what}");
