@@ -4,6 +4,7 @@ use crate::account::args::AccountArgs;
 use crate::channels::args::ChannelsArgs;
 use crate::operate::args::{CloseAllArgs, ResumeArgs, WithdrawArgs};
 use crate::pay_proxy::args::PayProxyArgs;
+use crate::proxy::Database;
 use crate::proxy::args::ProxyArgs;
 use crate::proxy::init::InitArgs;
 use crate::request::args::RequestArgs;
@@ -482,6 +483,16 @@ pub(crate) struct BenchArgs {
     /// The folder for the state file, which is removed at the end; that of temporary files by default
     #[arg(long, value_name = "FOLDER", conflicts_with = "url")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Keep accounts and proofs in this PostgreSQL database, which must be empty, in place of a state file; the password
+    /// comes from PGPASSWORD or ~/.pgpass
+    #[arg(long, value_name = "postgres://USER@HOST/NAME", conflicts_with_all = ["url", "state_dir"])]
+    pub(crate) store: Option<Database>,
+    /// How many receivers share the database
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "store", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) instances: u32,
+    /// Send each request of a channel to the next of the receivers; by default all go to the same one
+    #[arg(long, requires = "store", conflicts_with = "reverse_proxy")]
+    pub(crate) without_affinity: bool,
     /// Have the content on a server behind the receiver, which is the reverse proxy of the command `proxy`
     #[arg(long, conflicts_with = "url")]
     pub(crate) reverse_proxy: bool,

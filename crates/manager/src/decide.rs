@@ -13,6 +13,7 @@ use crate::turn::Held;
 use microraiden_protocol::ledger::{Account, Transition, Version};
 use microraiden_store::{Batch, SharedStore, StoreError, TaskChange, Ticket};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What was decided about an account.
 #[derive(Debug)]
@@ -190,6 +191,7 @@ impl Shared {
         match error {
             StoreError::Conflict { .. } => {
                 self.config.meters.conflict();
+                self.conflicts.fetch_add(1, Ordering::Relaxed);
                 Ok(None)
             }
             StoreError::Unknown { .. } => {

@@ -80,6 +80,8 @@ pub(crate) struct Shared {
     /// Rung when there may be something to do.
     pub(crate) dispute_bell: Notify,
     pub(crate) stop: watch::Sender<bool>,
+    /// How often another instance was faster with an account.
+    pub(crate) conflicts: AtomicU64,
     /// Why following has ended for good.
     failure: watch::Sender<Option<Arc<ChainError>>>,
     instance: u64,
@@ -246,6 +248,11 @@ impl ChannelManager {
         dispute::transactions_left(&self.shared, kind)
     }
 
+    /// How often a decision was made again since another instance had been faster with its channel.
+    pub fn conflicts(&self) -> u64 {
+        self.shared.conflicts.load(Ordering::Relaxed)
+    }
+
     /// Resolves when the chain cannot be followed any more, whatever one does: the node is on another chain,
     /// or the contract is gone. Nothing is sold then, and the program should end.
     pub async fn failed(&self) -> Arc<ChainError> {
@@ -297,6 +304,7 @@ impl Shared {
             halts: Halts::new(&kept.halts),
             disputes: dispute::Disputes::new(kept.tasks),
             dispute_bell: Notify::new(),
+            conflicts: AtomicU64::new(0),
             stop: watch::Sender::new(false),
             failure: watch::Sender::new(None),
             // Hash maps draw their keys from the system's randomness.

@@ -10,6 +10,7 @@ use super::stock::Payer;
 use crate::Failure;
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,7 +47,10 @@ pub(super) enum Requests {
 /// One measurement.
 #[derive(Debug)]
 pub(super) struct Window {
-    pub(super) server: SocketAddr,
+    /// Each channel has one of them.
+    pub(super) servers: Vec<SocketAddr>,
+    /// Whether each request of a channel goes to the next of them instead.
+    pub(super) rotates: bool,
     pub(super) requests: Requests,
     pub(super) pace: Pace,
     pub(super) length: Duration,
@@ -116,18 +120,27 @@ impl Window {
                 sources.push(Source::Same(request.clone()));
             }
         }
-        let mut connections = Vec::new();
-        for _ in &sources {
-            connections.push(Connection::open(self.server).await.map_err(|error| {
-                let (open, all) = (connections.len(), sources.len());
-                format!("only {open} of {all} connections could be opened: {error}; see `ulimit -n`")
-            })?);
+        let (mut connections, channels) = (Vec::new(), payers.len().max(1));
+        for number in 0..sources.len() {
+            let servers = match self.rotates {
+                true => &self.servers[..],
+                false => std::slice::from_ref(&self.servers[number % channels % self.servers.len()]),
+            };
+            let mut ring = VecDeque::new();
+            for server in servers {
+                ring.push_back(Connection::open(*server).await.map_err(|error| {
+                    let (open, all) = (connections.len(), sources.len());
+                    format!("only {open} of {all} connections could be opened: {error}; see `ulimit -n`")
+                })?);
+            }
+            ring.rotate_left(number % servers.len());
+            connections.push(ring);
         }
         let run = Rc::new(Run::new(self.pace, self.length, self.spin, self.cancel)?);
         let tasks: Vec<_> = sources
             .into_iter()
             .zip(connections)
-            .map(|(source, connection)| tokio::task::spawn_local(task(run.clone(), source, connection)))
+            .map(|(source, ring)| tokio::task::spawn_local(task(run.clone(), source, ring)))
             .collect();
         // Else each answer would wake this core up, at the expense of the receiver's: dear on virtual
         // machines, and no matter of the receiver when clients are elsewhere.
@@ -271,9 +284,14 @@ async fn keep_awake(run: Rc<Run>) {
     }
 }
 
-/// Sends one request after the other, to the end of the window or the first failure.
-async fn task(run: Rc<Run>, source: Source, mut connection: Connection) {
+/// Sends one request after the other, over one connection after the other, to the end of the window or the first
+/// failure.
+async fn task(run: Rc<Run>, source: Source, mut ring: VecDeque<Connection>) {
     while let Some(begin) = run.turn().await {
+        ring.rotate_left(1);
+        let Some(connection) = ring.front_mut() else {
+            return;
+        };
         let answer = match &source {
             Source::Same(request) => connection.exchange(request).await,
             Source::Channel(payer) => {

@@ -24,7 +24,10 @@ const PROOFS: u64 = 512;
 /// What is measured, and with which load.
 pub(super) struct Plan {
     pub(super) goods: Goods,
-    pub(super) server: SocketAddr,
+    /// Each channel has one of them.
+    pub(super) servers: Vec<SocketAddr>,
+    /// Whether each request of a channel goes to the next of them instead.
+    pub(super) rotates: bool,
     /// Where the same is free, with the request.
     pub(super) unpaid: Option<(SocketAddr, Vec<u8>)>,
     /// Whether this machine's core is the receiver's.
@@ -142,7 +145,7 @@ impl Measuring {
             return Ok(None);
         };
         let tasks = self.payers.len() * self.plan.in_flight;
-        self.window(server, Requests::Unpaid(request, tasks), pace, length)
+        self.window(vec![server], Requests::Unpaid(request, tasks), pace, length)
             .await
     }
 
@@ -166,7 +169,8 @@ impl Measuring {
             return Ok(None);
         }
         let requests = Requests::Paid(std::mem::take(&mut self.payers), self.plan.in_flight);
-        let outcome = self.window(self.plan.server, requests, pace, length).await?;
+        let servers = self.plan.servers.clone();
+        let outcome = self.window(servers, requests, pace, length).await?;
         if let Some(outcome) = &outcome {
             self.best_rate = self.best_rate.max(outcome.per_second);
             if outcome.ran_dry {
@@ -180,14 +184,15 @@ impl Measuring {
 
     async fn window(
         &mut self,
-        server: SocketAddr,
+        servers: Vec<SocketAddr>,
         requests: Requests,
         pace: Pace,
         length: Duration,
     ) -> Result<Option<Outcome>, Failure> {
         let paid = matches!(requests, Requests::Paid(..));
         let window = Window {
-            server,
+            servers,
+            rotates: self.plan.rotates,
             requests,
             pace,
             length,

@@ -1,22 +1,24 @@
 //! The bench without a URL: a chain, senders, a receiver and perhaps a server behind it, all in this process.
 
+use super::apart::Apart;
 use super::machine::Cores;
 use super::measure::{Measuring, Plan};
 use super::progress::Progress;
-use super::receiver::{self, PRICE};
+use super::receiver::{self, PRICE, Till};
 use super::report::{Report, Setting};
 use super::stock::{self, Goods, Payer};
 use crate::Failure;
 use crate::args::BenchArgs;
+use crate::proxy::Database;
 use crate::sandbox::{self, RECEIVER};
 use http::HeaderMap;
 use microraiden_chain::{Contract, Wallet, token};
 use microraiden_devchain::{Config, DevChain};
-use microraiden_manager::{ChannelManager, Receiver};
+use microraiden_manager::{ChannelManager, Receiver, StoreLocation};
 use microraiden_protocol::{Address, Balance, Deposit, SecretKey};
 use microraiden_sender::Client;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use url::Url;
 
@@ -26,6 +28,9 @@ const SENDERS: u32 = 16;
 const WARM_UP: Duration = Duration::from_millis(500);
 /// How many senders are prepared at a time.
 const AT_A_TIME: usize = 16;
+/// How long several receivers may take until they know the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
 /// What each channel is opened with, in base units; it is never used up.
 const DEPOSIT: u64 = 1_000_000_000_000;
 
@@ -57,13 +62,21 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
         rpc: vec![url],
         contract: contract.address(),
         key: receiver,
-        store: state.path().join("receiver.db").into(),
+        store: match &args.store {
+            Some(Database(url)) => StoreLocation::Database(url.clone()),
+            None => StoreLocation::File(state.path().join("receiver.db")),
+        },
     };
-    let running = match args.reverse_proxy {
-        true => receiver::start_proxy(receiver, cores).await?,
-        false => receiver::start(receiver, cores).await?,
-    };
-    let server = running.shown.address;
+    let mut running = Vec::new();
+    for _ in 0..args.instances {
+        running.push(match args.reverse_proxy {
+            true => receiver::start_proxy(receiver.clone(), cores).await?,
+            false => receiver::start(receiver.clone(), cores).await?,
+        });
+    }
+    until_all_know(&running, &payers).await?;
+    let servers: Vec<_> = running.iter().map(|running| running.shown.address).collect();
+    let server = *servers.first().ok_or("there is no receiver")?;
     let at = |path: &str| format!("http://{server}{path}").parse::<Url>();
     let goods = Goods {
         url: at(receiver::PAID)?,
@@ -73,6 +86,12 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     };
     let unpaid = stock::request(&at(receiver::UNPAID)?, &HeaderMap::new());
     let mut setting = Setting::here(cores, Some(state.path()), args.seconds);
+    if args.store.is_some() {
+        setting.file_system = None;
+        setting.store = Some("PostgreSQL");
+        setting.instances = args.instances;
+        setting.affinity = Some(!args.without_affinity);
+    }
     setting.reverse_proxy = args.reverse_proxy;
     setting.senders = payers.len();
     setting.in_flight = usize::try_from(args.in_flight)?;
@@ -80,7 +99,8 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     setting.price = format!("{PRICE} base unit");
     let plan = Plan {
         goods,
-        server,
+        servers,
+        rotates: args.without_affinity,
         unpaid: Some((server, unpaid)),
         checks_signatures: true,
         in_flight: setting.in_flight,
@@ -92,8 +112,20 @@ pub(super) async fn run(args: &BenchArgs, progress: &Progress) -> Result<Report,
     };
     let mut measuring = Measuring::new(plan, payers);
     measuring.run(progress).await?;
-    let differences = compare(&running.shown.manager, &measuring.payers);
-    running.stop().await?;
+    let differences = until_the_same(&running, &measuring.payers).await;
+    if running.len() > 1 {
+        let conflicts: u64 = running
+            .iter()
+            .map(|running| running.shown.manager.conflicts())
+            .sum();
+        let served: u64 = measuring.payers.iter().map(|payer| payer.served).sum();
+        measuring.notes.push(format!(
+            "{conflicts} decisions of {served} were made again since another instance had been faster"
+        ));
+    }
+    for running in running {
+        running.stop().await?;
+    }
     chain.stop().await;
     if setting.file_system.as_deref() == Some("tmpfs") {
         measuring.notes.push(
@@ -142,6 +174,38 @@ fn sender(number: u32) -> Result<SecretKey, Failure> {
     let mut bytes = [0x42; 32];
     bytes[28..].copy_from_slice(&number.to_be_bytes());
     Ok(SecretKey::from_bytes(&bytes)?)
+}
+
+/// Waits until every receiver takes payments on all channels.
+async fn until_all_know(running: &[Apart<Till>], payers: &[Payer]) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let knows = |running: &Apart<Till>| {
+        let manager = &running.shown.manager;
+        let knows_all = payers
+            .iter()
+            .all(|payer| manager.channel(payer.channel()).is_some());
+        knows_all && manager.readiness().is_ok()
+    };
+    while !running.iter().all(knows) {
+        if begin.elapsed() > LONGEST_WAIT {
+            return Err("a receiver does not begin to sell; is the database empty?".into());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Compares what the first receiver knows, once it has read what others have written.
+async fn until_the_same(running: &[Apart<Till>], payers: &[Payer]) -> Vec<String> {
+    let begin = Instant::now();
+    loop {
+        let first = running.first().map(|running| &running.shown.manager);
+        let differences = first.map_or_else(Vec::new, |manager| compare(manager, payers));
+        if differences.is_empty() || running.len() == 1 || begin.elapsed() > LONGEST_WAIT {
+            return differences;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Where the receiver has another balance than what was served on the channel cost.

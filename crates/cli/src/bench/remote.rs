@@ -206,7 +206,8 @@ impl Run<'_> {
         };
         Ok(Plan {
             goods: self.goods.clone(),
-            server: self.seller.address,
+            servers: vec![self.seller.address],
+            rotates: false,
             unpaid,
             checks_signatures: false,
             in_flight: usize::try_from(self.args.in_flight)?,

@@ -32,6 +32,9 @@ pub(super) struct Setting {
     /// Where the state file was, and how it is written.
     pub(super) file_system: Option<String>,
     pub(super) store: Option<&'static str>,
+    /// How many receivers share the store, and whether a channel's requests all go to one of them.
+    pub(super) instances: u32,
+    pub(super) affinity: Option<bool>,
     pub(super) senders: usize,
     pub(super) in_flight: usize,
     pub(super) seconds: f64,
@@ -51,6 +54,8 @@ impl Setting {
             pinned: cores.are_pinned(),
             file_system: state_dir.and_then(machine::file_system),
             store: state_dir.map(|_| "SQLite, WAL, synchronous=FULL"),
+            instances: 1,
+            affinity: None,
             senders: 0,
             in_flight: 0,
             seconds: length.as_secs_f64(),
@@ -261,7 +266,15 @@ impl Report {
              {processor}, {} cores; {place}.",
             cores.available,
         );
-        if let (Some(store), system) = (self.setting.store, &self.setting.file_system) {
+        if let Some(affinity) = self.setting.affinity {
+            let (count, store) = (self.setting.instances, self.setting.store.unwrap_or_default());
+            let way = if affinity {
+                "all to the same one"
+            } else {
+                "to one after the other"
+            };
+            text += &format!(" {store}, {count} receivers on one core; the requests of a channel go {way}.");
+        } else if let (Some(store), system) = (self.setting.store, &self.setting.file_system) {
             text += &format!(
                 " {store}, on {}.",
                 system.as_deref().unwrap_or("an unknown file system")
