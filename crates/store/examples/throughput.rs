@@ -1,13 +1,14 @@
 //! Measures durable updates per second: `cargo run --release -p microraiden-store --example throughput`.
 //!
 //! Each update is a batch of one account's transition; so many wait at any time as the column says.
-//! The state file lies in the current folder while it runs.
+//! The state file lies in the current folder while it runs. With the URL of an empty PostgreSQL database as
+//! the argument, that one is measured too, and its tables stay.
 
 use microraiden_protocol::ledger::{Account, Limits, Payment, Transition, Writer};
 use microraiden_protocol::{
     Address, BalanceProof, ChainFacts, ChannelId, Deposit, Escrow, Phase, ProofScheme, SecretKey,
 };
-use microraiden_store::{Batch, Binding, ChannelStore, MemoryStore, SqliteStore, Ticket};
+use microraiden_store::{Batch, Binding, ChannelStore, MemoryStore, PostgresStore, SqliteStore, Ticket};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -86,7 +87,7 @@ async fn updates_per_second(
     Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let binding = Binding {
         escrow: Escrow {
@@ -98,7 +99,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir_in(".")?;
     let sqlite = SqliteStore::open(&folder.path().join("state"), binding)?;
     let memory = MemoryStore::new(binding);
-    let stores: [(&str, &dyn ChannelStore); 2] = [("memory", &memory), ("sqlite", &sqlite)];
+    let postgres = match std::env::args().nth(1) {
+        Some(url) => Some(PostgresStore::connect(&url, binding).await?),
+        None => None,
+    };
+    let mut stores: Vec<(&str, &dyn ChannelStore)> = vec![("memory", &memory), ("sqlite", &sqlite)];
+    if let Some(postgres) = &postgres {
+        stores.push(("postgres", postgres));
+    }
     println!("durable updates/s over {CHANNELS} channels");
     for (name, store) in stores {
         let mut current = Vec::new();

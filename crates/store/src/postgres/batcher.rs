@@ -24,6 +24,11 @@ const GROUP_BATCHES: usize = 1024;
 /// How long is waited before the next attempt to connect.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
+/// The plan is made once, and must be good whatever the tables become: each row is found by its key.
+const SETTINGS: &str = "
+    SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off";
+
 /// A batch that waits.
 pub(super) struct Handed {
     pub(super) batch: Batch,
@@ -52,6 +57,7 @@ impl Desk {
     /// Prepares a connection, on which nothing that was lost can interfere any more.
     pub(super) async fn on(shared: &Shared, session: Session) -> Result<Self, Fault> {
         shared.database.end_lost(&session).await?;
+        session.run(SETTINGS).await?;
         let updates = session
             .within(ROUND_TRIP, Updates::prepare(&session.client))
             .await?;

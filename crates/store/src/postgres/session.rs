@@ -19,10 +19,9 @@ pub(super) const ROUND_TRIP: Duration = Duration::from_secs(5);
 /// The oldest server that has all that is used.
 const OLDEST_VERSION: i32 = 140_000;
 
-/// A little longer than somebody who holds accounts and hangs may do so, so that we do not give up first; and
-/// shorter than a round trip, so that the server says itself that it gives up.
-///
-/// Plans must not depend on what the server thought of the tables when they were small.
+/// Locks are waited for a little longer than somebody who hangs may hold them, so that we do not give up first;
+/// statements are a little shorter than a round trip, so that the server says itself that it gives up. Rows
+/// are found by their keys, whatever the server thinks of the size of the tables.
 const SETTINGS: &str = "
     SET statement_timeout = '4s';
     SET lock_timeout = '3s';
