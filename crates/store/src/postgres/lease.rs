@@ -26,7 +26,8 @@ const LOOK: &str = concat!("SELECT ", leadership!(), " FROM lease");
 const LEAD: &str = concat!(
     "WITH old AS (SELECT * FROM lease), new AS ( \
          UPDATE lease SET \
-             fence = CASE WHEN holder = $1 THEN fence ELSE fence + 1 END, holder = $1, \
+             fence = CASE WHEN holder = $1 AND expires > clock_timestamp() THEN fence ELSE fence + 1 END, \
+             holder = $1, \
              expires = clock_timestamp() + $2 * interval '1 microsecond', \
              head = $3, head_time = $4, gas_short = $5, \
              node_seen = clock_timestamp() - $6 * interval '1 microsecond' \

@@ -18,7 +18,8 @@ use tokio_postgres::types::Type;
 const REPETITIONS: u32 = 10;
 
 /// Keeps others from taking the lead over until the transaction ends; the leader can renew it meanwhile.
-const STILL_LEADING: &str = "SELECT 1 FROM lease WHERE fence = $1 AND holder = $2 FOR KEY SHARE";
+const STILL_LEADING: &str = "
+    SELECT 1 FROM lease WHERE fence = $1 AND holder = $2 AND expires > clock_timestamp() FOR KEY SHARE";
 
 const RAISE_GENERATION: &str = "UPDATE generation SET number = number + 1";
 
