@@ -71,7 +71,7 @@ impl Batcher {
         loop {
             let failed = self.work(&mut desk).await;
             let Err(fault) = failed else { return };
-            tracing::warn!(error = %fault.cause, "the database is away; nothing can be sold until it is back");
+            tracing::warn!(error = %fault, "the database is away; nothing can be sold until it is back");
             self.shared.set_away(Some(fault.away()));
             self.shared.database.lose(desk.session);
             let Some(new) = self.come_back().await else { return };
@@ -149,7 +149,7 @@ async fn connect(shared: &Shared) -> Desk {
         match attempt.await {
             Ok(desk) => return desk,
             Err(fault) => {
-                tracing::debug!(error = %fault.cause, "the database is still away");
+                tracing::debug!(error = %fault, "the database is still away");
                 shared.set_away(Some(fault.away()));
             }
         }

@@ -5,6 +5,7 @@ use crate::error::StoreError;
 use microraiden_protocol::Address;
 use rustls::Error as TlsError;
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -297,6 +298,15 @@ impl Fault {
             FaultKind::Lost => StoreError::Unknown { cause },
             _ => StoreError::Away { cause },
         }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        causes(&*self.cause)
+            .skip(1)
+            .try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 

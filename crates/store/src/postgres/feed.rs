@@ -4,7 +4,7 @@
 //! looked, all have ended and were seen; so the next look begins there, and misses nothing.
 
 use super::columns::{Counter, TransactionId};
-use super::error::Fault;
+use super::error::{DatabaseError, Fault};
 use super::session::{Database, Session};
 use super::{accounts, chain};
 use crate::error::StoreError;
@@ -27,10 +27,11 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// How long the next row is waited for; there may be many.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// All queries see the same state.
+/// All queries see the same state. Nobody waits for who only reads, so it may take its time.
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
-    SET LOCAL statement_timeout = 0";
+    SET LOCAL statement_timeout = 0;
+    SET LOCAL idle_in_transaction_session_timeout = '1min'";
 
 /// A server that was started anew may be another one, which took over and lacks the last transactions. Their
 /// numbers begin again then.
@@ -81,12 +82,13 @@ impl From<StoreError> for Unread {
 }
 
 impl Feed {
-    pub(super) fn new(heard: Arc<Notify>) -> Self {
-        Self {
-            session: None,
+    /// Listens to notifications from now on.
+    pub(super) async fn open(database: &Database, heard: Arc<Notify>) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            session: Some(listen(database, &heard).await?),
             heard,
             seen: Seen::default(),
-        }
+        })
     }
 
     /// Reads everything; what changes later is told by [`changes`](Self::changes).
@@ -131,16 +133,19 @@ impl Feed {
     async fn session(&mut self, database: &Database) -> Result<Session, StoreError> {
         match self.session.take().filter(Session::is_open) {
             Some(session) => Ok(session),
-            None => self.open(database).await.map_err(|fault| fault.away()),
+            None => {
+                let session = listen(database, &self.heard).await;
+                session.map_err(|error| Fault::of_connecting(error).away())
+            }
         }
     }
+}
 
-    async fn open(&self, database: &Database) -> Result<Session, Fault> {
-        let session = database.session(Some(self.heard.clone())).await;
-        let session = session.map_err(Fault::of_connecting)?;
-        session.run("LISTEN microraiden").await?;
-        Ok(session)
-    }
+async fn listen(database: &Database, heard: &Arc<Notify>) -> Result<Session, DatabaseError> {
+    let session = database.session(Some(heard.clone())).await?;
+    let listening = session.run("LISTEN microraiden").await;
+    listening.map_err(|fault| DatabaseError::Unreachable { cause: fault.cause })?;
+    Ok(session)
 }
 
 impl Seen {

@@ -85,7 +85,8 @@ fn failed(fault: Fault) -> DatabaseError {
     let cause = fault.cause;
     match fault.code {
         Some(SqlState::DUPLICATE_TABLE | SqlState::DUPLICATE_OBJECT) => DatabaseError::Foreign { cause },
-        _ => DatabaseError::Migration { cause },
+        Some(_) => DatabaseError::Migration { cause },
+        None => DatabaseError::Unreachable { cause },
     }
 }
 

@@ -104,7 +104,7 @@ impl Shared {
             Ok(()) => (Ok(()), None),
             Err(NotWritten::Refused(error)) => (Err(error), None),
             Err(NotWritten::Failed(fault)) if fault.kind == FaultKind::Defect => {
-                tracing::error!(error = %fault.cause, "a write to the database is refused; the store has stopped");
+                tracing::error!(error = %fault, "a write to the database is refused; the store has stopped");
                 let cause = fault.cause;
                 let stopped = self.stopped.get_or_init(|| StoreError::Stopped { cause });
                 (Err(stopped.clone()), None)
@@ -148,18 +148,19 @@ impl PostgresStore {
         migrate::prepare(&session, &binding).await?;
         let desk = Desk::on(&shared, session).await;
         let desk = desk.map_err(|fault| DatabaseError::Unreachable { cause: fault.cause })?;
+        let heard = Arc::new(Notify::new());
+        let feed = Feed::open(&shared.database, heard.clone()).await?;
         let (queue, handed) = mpsc::channel(QUEUED_BATCHES);
         let batcher = Batcher {
             shared: shared.clone(),
             queue: handed,
         };
         shared.database.runtime.spawn(batcher.run(desk));
-        let heard = Arc::new(Notify::new());
         Ok(Self {
             queue,
             sales: Pool::new(shared.clone(), SALE_CONNECTIONS),
             chain: Pool::new(shared.clone(), 1),
-            feed: AsyncMutex::new(Feed::new(heard.clone())),
+            feed: AsyncMutex::new(feed),
             heard,
             bidder: Arc::new(AsyncMutex::new(Bidder::new())),
             shared,

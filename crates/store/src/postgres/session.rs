@@ -5,10 +5,10 @@ use super::migrate;
 use super::url::{CONNECT_TIMEOUT, Target};
 use crate::store::Binding;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinHandle;
 use tokio::time;
 use tokio_postgres::types::Type;
@@ -26,6 +26,7 @@ const SETTINGS: &str = "
     SET statement_timeout = '4s';
     SET lock_timeout = '3s';
     SET idle_in_transaction_session_timeout = '2s';
+    SET idle_session_timeout = 0;
     SET default_transaction_isolation = 'read committed';
     SET client_min_messages = 'warning';
     SET jit = off;
@@ -55,10 +56,12 @@ pub(super) struct Database {
     pub(super) runtime: Handle,
     /// Sessions that were lost, and may still be at work over there.
     lost: Mutex<Vec<Backend>>,
+    /// One at a time ends them.
+    ending: AsyncMutex<()>,
 }
 
 /// The server's side of a session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Backend {
     number: i32,
     started: i64,
@@ -72,6 +75,7 @@ impl Database {
             binding,
             runtime: Handle::current(),
             lost: Mutex::default(),
+            ending: AsyncMutex::default(),
         }
     }
 
@@ -130,24 +134,31 @@ impl Database {
     /// Throws a session away whose last statement may still be at work on the server.
     pub(super) fn lose(&self, session: Session) {
         session.driver.abort();
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.extend(session.backend);
+        self.lost().extend(session.backend);
     }
 
     /// Ends what was lost, as far as it can be, so that it writes nothing after this.
     pub(super) async fn end_lost(&self, session: &Session) -> Result<(), Fault> {
-        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
-        for backend in lost {
-            let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-                [(&backend.number, Type::INT4), (&backend.started, Type::INT8)];
+        let _turn = self.ending.lock().await;
+        loop {
+            let next = self.lost().last().copied();
+            let Some(backend) = next else { return Ok(()) };
+            let parameters = [
+                (&backend.number as _, Type::INT4),
+                (&backend.started as _, Type::INT8),
+            ];
             let ended = session.within(ROUND_TRIP, session.client.execute_typed(END, &parameters));
             match ended.await {
                 Err(fault) if !fault.spares_session() => return Err(fault),
-                Err(fault) => tracing::debug!(error = %fault.cause, "a lost session cannot be ended"),
+                Err(fault) => tracing::warn!(error = %fault, "a lost session cannot be ended"),
                 Ok(_) => {}
             }
+            self.lost().retain(|lost| *lost != backend);
         }
-        Ok(())
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Vec<Backend>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

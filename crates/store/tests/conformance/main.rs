@@ -5,11 +5,13 @@
 #[path = "../channels/mod.rs"]
 mod channels;
 mod histories;
+mod in_a_row;
 mod shared;
 mod stores;
 
 use channels::{Channel, batch, block, branch_block, commit, event, load, open_facts, rows, submit, wait};
 use histories::keeps_random_histories;
+use in_a_row::keeps_what_it_took_among_payments_in_a_row;
 use microraiden_protocol::ledger::{Account, Promise, Transition};
 use microraiden_protocol::{
     Amount, B256, Balance, BlockNumber, BlockRef, ChainFacts, ChainUpdate, ChannelChange, ChannelEvent,
@@ -19,12 +21,13 @@ use microraiden_store::{
     Batch, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, StoreError, Task, TaskChange, TaskKind,
 };
 use std::collections::BTreeMap;
-use stores::{in_memory, in_one_of, in_sqlite, memory_instances};
+use stores::{in_memory, in_one_of, in_postgres, in_sqlite, memory_instances};
 
 macro_rules! suite {
     ($($name:ident)*) => {
         mod memory { $(#[test] fn $name() { super::in_memory(super::$name); })* }
         mod sqlite { $(#[test] fn $name() { super::in_sqlite(super::$name); })* }
+        mod postgres { $(#[test] fn $name() { super::in_one_of(super::in_postgres, super::$name); })* }
         mod memory_instance { $(#[test] fn $name() { super::in_one_of(super::memory_instances, super::$name); })* }
     };
 }
@@ -37,7 +40,7 @@ suite! {
     writes_in_the_order_handed_in
     writes_several_versions_in_one_batch
     refuses_what_was_decided_on_another_version
-    refuses_only_what_does_not_fit_among_payments_in_a_row
+    keeps_what_it_took_among_payments_in_a_row
     writes_nothing_of_a_refused_batch
     forgets_what_a_reorganisation_took_away
     refuses_to_overwrite_the_chain
@@ -227,38 +230,6 @@ fn refuses_what_was_decided_on_another_version(store: &dyn ChannelStore) {
     commit(store, batch([other.observe(open_facts(8), by)])).unwrap();
     refused(&third);
     refused(&second);
-}
-
-/// Payments that wait together may be written as one: it must not show.
-fn refuses_only_what_does_not_fit_among_payments_in_a_row(store: &dyn ChannelStore) {
-    let mut channels: Vec<Channel> = (1..=20).map(Channel::new).collect();
-    let mut tickets = Vec::new();
-    for channel in &mut channels {
-        commit(store, batch([channel.open(1_000)])).unwrap();
-        let first = channel.pay(1, 1);
-        commit(store, batch([first.clone()])).unwrap();
-        let then = [channel.pay(2, 1), channel.pay(4, 1), channel.pay(3, 1)];
-        let facts = open_facts(2_000);
-        let (observed, last) = (channel.observe(facts), channel.pay(5, 1));
-        // The stored one again, others in a row, one again, a step that is missing, the rest.
-        let handed_in = [
-            (&first, false),
-            (&then[0], true),
-            (&then[1], true),
-            (&then[0], false),
-            (&observed, false),
-            (&then[2], true),
-            (&observed, true),
-            (&last, true),
-            (&last, false),
-        ];
-        tickets.extend(handed_in.map(|(transition, fits)| (submit(store, transition), fits)));
-    }
-    for (number, (ticket, fits)) in tickets.into_iter().enumerate() {
-        assert_eq!(wait(ticket).is_ok(), fits, "batch {}", number % 9);
-    }
-    let expected = channels.iter().map(|channel| (channel.id(), channel.row()));
-    assert_eq!(rows(store), expected.collect());
 }
 
 fn writes_nothing_of_a_refused_batch(store: &dyn ChannelStore) {

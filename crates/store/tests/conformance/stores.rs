@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use crate::channels::{binding, runtime, wait};
-use microraiden_store::{Bid, ChannelStore, LEASE, MemoryStore, SharedStore, SqliteStore, Word};
-use std::sync::Arc;
+use microraiden_store::{
+    Bid, ChannelStore, LEASE, MemoryStore, PostgresStore, SharedStore, SqliteStore, Word,
+};
+use microraiden_test_postgres::{Options, Server};
+use std::sync::{Arc, OnceLock};
 
 /// Makes so many instances that share a new, empty state.
 pub(crate) type Open = fn(usize) -> Vec<Arc<dyn SharedStore>>;
@@ -38,4 +41,20 @@ pub(crate) fn memory_instances(count: usize) -> Vec<Arc<dyn SharedStore>> {
     let store = Arc::new(MemoryStore::new(binding()));
     let instances = (0..count).map(|_| Arc::new(store.instance()));
     instances.map(|instance| instance.shared().unwrap()).collect()
+}
+
+pub(crate) fn in_postgres(count: usize) -> Vec<Arc<dyn SharedStore>> {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    let server = SERVER.get_or_init(|| {
+        Server::start(Options {
+            fsync: false,
+            ..Options::default()
+        })
+    });
+    let database = server.database();
+    let instance = |_| {
+        let store = wait(PostgresStore::connect(&database.url, binding())).unwrap();
+        Arc::new(store).shared().unwrap()
+    };
+    (0..count).map(instance).collect()
 }

@@ -303,13 +303,16 @@ async fn a_full_queue_takes_nothing_more() {
 async fn dropping_a_store_finishes_what_was_handed_in() {
     let (database, mut channel) = filled().await;
     let store = open(&database).await;
-    let held = store.hold(vec![channel.id()], Purpose::Sale).await.unwrap();
-    let last = held.hold.commit(batch([channel.touch()]));
-    let mut tickets: Vec<_> = (0..1000).map(|_| hand_in(&store, channel.touch())).collect();
-    tickets.insert(0, last);
+    let mut other = Channel::new(2);
+    commit(&store, batch([other.open(7)])).await.unwrap();
+    let held = store.hold(vec![other.id()], Purpose::Sale).await.unwrap();
+    let mut tickets = vec![held.hold.commit(batch([other.touch()]))];
+    tickets.extend((0..1000).map(|_| hand_in(&store, channel.touch())));
     drop(store);
     for ticket in tickets {
         ticket.await.unwrap();
     }
-    assert_eq!(rows(&open(&database).await).await[&channel.id()], channel.row());
+    let stored = rows(&open(&database).await).await;
+    assert_eq!(stored[&channel.id()], channel.row());
+    assert_eq!(stored[&other.id()], other.row());
 }

@@ -27,6 +27,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 macro_rules! suite {
     ($($theme:ident::$name:ident)*) => {
         mod memory { $(#[test] fn $name() { super::run(super::stores::memory_instances, super::$theme::$name); })* }
+        mod postgres { $(#[test] fn $name() { super::run(super::stores::in_postgres, super::$theme::$name); })* }
     };
 }
 
