@@ -14,9 +14,9 @@ pub enum StoreError {
     /// Too many batches wait; nothing of this one was taken.
     #[error("too many changes wait to be stored; try again in a moment")]
     Busy,
-    /// A write failed. Whether the batches in it are durable is unknown, and what would be read
-    /// back now proves nothing: only a new start does.
-    #[error("the store has stopped after a failed write; check the disk and restart")]
+    /// A write failed that cannot be repeated. Whether the batches in it are durable is unknown, and what
+    /// would be read back now proves nothing: only a new start does.
+    #[error("the store has stopped after a failed write; check the disk, or the database, and restart")]
     Stopped {
         /// What failed.
         #[source]

@@ -1,10 +1,11 @@
-//! Durable storage of channel accounts: memory and SQLite behind one trait.
+//! Durable storage of channel accounts: memory, SQLite and PostgreSQL behind one trait.
 //!
 //! A store decides nothing. It takes [`Transition`](microraiden_protocol::ledger::Transition)s,
 //! which only the ledger can make, and writes each one on the version that it was decided on.
 //!
 //! In reading order: [`ChannelStore`] and what it takes and gives, [`StoreError`],
-//! [`MemoryStore`], [`SqliteStore`]; then [`backup`], [`restore`] and [`inspect`].
+//! [`MemoryStore`], [`SqliteStore`] with [`backup`], [`restore`] and [`inspect`]; then what several
+//! instances of one receiver share: [`SharedStore`], [`MemoryInstance`], [`PostgresStore`].
 //!
 //! What a ticket says is durable is there after a restart:
 //!
@@ -34,7 +35,8 @@
 //! Invariants: a [`Batch`] is written as a whole or not at all, in the order in which batches were
 //! handed in; it is durable when its [`Ticket`] says so, and not before; rows come back only
 //! through [`Account::from_row`](microraiden_protocol::ledger::Account::from_row), which checks
-//! them again; after a write that failed nothing is written any more.
+//! them again. After a write that failed nothing is written any more; but a shared store, which can look
+//! what has become of it, comes back by itself.
 
 mod database_url;
 mod error;
