@@ -146,6 +146,7 @@ impl PostgresStore {
         });
         let session = shared.database.connect(None).await?;
         migrate::prepare(&session, &binding).await?;
+        shared.database.warn(&session).await;
         let desk = Desk::on(&shared, session).await;
         let desk = desk.map_err(|fault| DatabaseError::Unreachable { cause: fault.cause })?;
         let heard = Arc::new(Notify::new());

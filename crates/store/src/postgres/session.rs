@@ -2,7 +2,7 @@
 
 use super::error::{DatabaseError, Fault, FaultKind, cause};
 use super::migrate;
-use super::url::{CONNECT_TIMEOUT, Target};
+use super::url::Target;
 use crate::store::Binding;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -90,8 +90,8 @@ impl Database {
     /// Opens a connection, whatever there is.
     pub(super) async fn connect(&self, heard: Option<Arc<Notify>>) -> Result<Session, DatabaseError> {
         let mut refused = None;
-        for server in self.target.servers() {
-            match self.connect_to(server, heard.clone()).await {
+        for (server, limit) in self.target.servers() {
+            match self.connect_to(server, limit, heard.clone()).await {
                 Ok(session) => return Ok(session),
                 Err(error) => refused = Some(error),
             }
@@ -103,9 +103,9 @@ impl Database {
     async fn connect_to(
         &self,
         server: &Config,
+        limit: Duration,
         heard: Option<Arc<Notify>>,
     ) -> Result<Session, DatabaseError> {
-        let limit = server.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         let unreachable = |fault: Fault| DatabaseError::Unreachable { cause: fault.cause };
         let connecting = time::timeout(limit, server.connect(self.target.tls.clone()));
         let (client, mut connection) = connecting
@@ -129,6 +129,22 @@ impl Database {
         };
         session.introduce().await?;
         Ok(session)
+    }
+
+    /// Tells of what is better otherwise.
+    pub(super) async fn warn(&self, session: &Session) {
+        if self.target.is_exposed() {
+            tracing::warn!(
+                "others between here and the database could pass as it; use sslmode=verify-full in its URL"
+            );
+        }
+        let asked = session
+            .client
+            .query_typed_one("SELECT current_setting('fsync') = 'on'", &[]);
+        let row = session.within(ROUND_TRIP, asked).await.ok();
+        if row.and_then(|row| row.try_get(0).ok()) == Some(false) {
+            tracing::warn!("the database server has fsync off: what was paid is lost when its machine fails");
+        }
     }
 
     /// Throws a session away whose last statement may still be at work on the server.

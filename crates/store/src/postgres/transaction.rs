@@ -69,6 +69,7 @@ pub(super) async fn write_alone(
 /// it is clean.
 pub(super) async fn finish(session: &Session, batch: &Batch, lead: Option<Lead>) -> Result<(), NotWritten> {
     match write(session, batch, lead).await {
+        Ok(()) if *batch == Batch::default() => Ok(session.commit().await.map_err(not_committed)?),
         Ok(()) => Ok(session.commit().await?),
         Err(NotWritten::Failed(fault)) if !fault.spares_session() => Err(not_committed(fault).into()),
         Err(failed) => {

@@ -3,14 +3,17 @@
 use super::error::DatabaseError;
 use super::password;
 use super::tls::{self, Protection};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How long we wait for one address, and for the first answer of a server.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long we wait for one address of a server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much longer for its first answer.
+const GREETING: Duration = Duration::from_secs(3);
 /// After so long without an acknowledgement, a connection is given up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVES_IDLE: Duration = Duration::from_secs(10);
@@ -50,13 +53,31 @@ impl Target {
         })
     }
 
-    /// The servers in the order in which they are to be tried.
-    pub(super) fn servers(&self) -> Vec<&Config> {
-        let mut servers: Vec<_> = self.servers.iter().collect();
+    /// The servers in the order in which they are to be tried, and how long each may take.
+    pub(super) fn servers(&self) -> Vec<(&Config, Duration)> {
+        let limit =
+            |server: &Config| server.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT) + GREETING;
+        let servers = self.servers.iter().map(|server| (server, limit(server)));
+        let mut servers: Vec<_> = servers.collect();
         if self.in_random_order {
             fastrand::shuffle(&mut servers);
         }
         servers
+    }
+
+    /// Whether somebody in between could pass as the server.
+    pub(super) fn is_exposed(&self) -> bool {
+        let is_elsewhere = |host: &Host| match host {
+            Host::Tcp(name) => {
+                name != "localhost" && !name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+            }
+            #[cfg(unix)]
+            Host::Unix(_) => false,
+        };
+        let is_exposed = |server: &Config| {
+            server.get_ssl_mode() != SslMode::Require && server.get_hosts().iter().any(is_elsewhere)
+        };
+        self.servers.iter().any(is_exposed)
     }
 }
 
@@ -218,6 +239,19 @@ mod tests {
         assert_eq!(servers[0].get_ssl_mode(), SslMode::Disable);
         let servers = servers_of("postgres://u:pw@/db?host=/var/run&port=7&sslmode=disable");
         assert_eq!((servers.len(), servers[0].get_ports()), (1, &[7][..]));
+    }
+
+    #[test]
+    fn what_others_could_read_or_change_is_noticed() {
+        for (url, is_exposed) in [
+            ("postgres://u@127.0.0.1/db", false),
+            ("postgres://u@[::1],localhost/db?sslmode=disable", false),
+            ("postgres://u@%2Frun/db", false),
+            ("postgres://u@db.example/db", true),
+            ("postgres://u@localhost,10.0.0.1/db", true),
+        ] {
+            assert_eq!(Target::of_url(url).unwrap().is_exposed(), is_exposed, "{url}");
+        }
     }
 
     #[test]
