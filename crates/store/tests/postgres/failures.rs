@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use super::proxy::Proxy;
-use super::{commit, filled, hand_in, open, raw, rows, server, until_back};
+use super::{commit, filled, hand_in, open, raw, rows, server, until_back, until_held_up};
 use crate::channels::{Channel, batch, binding};
 use microraiden_protocol::ledger::AccountRow;
 use microraiden_store::{Bid, ChannelStore, PostgresStore, Purpose, Reading, SharedStore, StoreError, Word};
@@ -147,7 +147,7 @@ async fn a_server_that_hangs_is_given_up_and_taken_again() {
     server.pause();
     let began = Instant::now();
     let in_flight = hand_in(&store, first.touch());
-    sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_secs(1)).await;
     let waits = hand_in(&store, second.touch());
     let holds = store.hold(vec![first.id()], Purpose::Sale);
     let (in_flight, waits, holds) = tokio::join!(in_flight, waits, holds);
@@ -195,7 +195,7 @@ async fn a_lost_statement_commits_nothing_later() {
         .await
         .unwrap();
     let in_flight = hand_in(&store, channel.touch());
-    sleep(Duration::from_millis(200)).await;
+    until_held_up(&database).await;
     proxy.cut();
     let outcome = in_flight.await;
     assert!(matches!(outcome, Err(StoreError::Unknown { .. })), "{outcome:?}");

@@ -100,3 +100,14 @@ async fn raw(database: &Database) -> tokio_postgres::Client {
     tokio::spawn(connection);
     client
 }
+
+/// Waits until a session is held up by another's locks.
+async fn until_held_up(database: &Database) {
+    let began = Instant::now();
+    let held_up = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while server().sql(&database.name, held_up) == "0" {
+        assert!(began.elapsed() < Duration::from_secs(2), "nobody is held up");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
