@@ -172,6 +172,10 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     /// Answers all, or fails when the connection is of no use any more.
     async fn write(&mut self, batches: &'a [(Batch, Option<Lead>)]) -> Result<(), Fault> {
+        // Nothing is unknown of what was never sent.
+        if !self.desk.session.is_open() {
+            return Err(Fault::gone());
+        }
         for (at, (batch, lead)) in batches.iter().enumerate() {
             match alone(batch) {
                 Some(transition) => self.put_off(at, transition).await?,
