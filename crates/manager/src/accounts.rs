@@ -25,6 +25,8 @@ struct Inside {
     stored: Stored,
     /// Decisions that wait until the account is held in the store; `None` while nobody sees to that.
     queue: Option<Vec<Waiting>>,
+    /// How many hold it in the store for something else, or are about to.
+    holders: u16,
 }
 
 /// How an account in memory stands with the store, where other instances write it too.
@@ -105,6 +107,14 @@ impl Slot {
         }
     }
 
+    /// Holds the account in the store, from now on: nothing is decided on trust until that is over.
+    pub(crate) fn hold(self: &Arc<Self>) -> Holding {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.holders = inside.holders.saturating_add(1);
+        drop(inside);
+        Holding(self.clone())
+    }
+
     /// Whether somebody waits; if nobody does, nobody sees to the queue any more.
     pub(crate) fn has_queue(&self) -> bool {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +123,17 @@ impl Slot {
             inside.queue = None;
         }
         waits
+    }
+}
+
+/// An account that is held in the store; dropped, that is over.
+#[derive(Debug)]
+pub(crate) struct Holding(Arc<Slot>);
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let mut inside = self.0.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.holders = inside.holders.saturating_sub(1);
     }
 }
 
@@ -128,6 +149,12 @@ impl SlotGuard<'_> {
     /// How the account stands with the store.
     pub(crate) fn stored(&self) -> Stored {
         self.inside.stored
+    }
+
+    /// Whether it may be decided on what is in memory. Not while the account is held, or is about to be: what
+    /// is handed in then is not in what is read, and comes after it.
+    pub(crate) fn is_trusted(&self) -> bool {
+        !self.inside.stored.is_doubtful && self.inside.queue.is_none() && self.inside.holders == 0
     }
 
     /// Takes the account as the store has it. What was decided here and is not stored is given up; what is
@@ -268,6 +295,7 @@ impl Accounts {
             },
             kept: Kept::of(account),
             queue: None,
+            holders: 0,
         };
         let slot = Arc::new(Slot {
             inside: Mutex::new(inside),

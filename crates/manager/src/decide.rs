@@ -165,19 +165,13 @@ impl Shared {
         self.check_store().map_err(|error| Failed::Denied(error.into()))?;
         let (decision, epoch, ticket) = {
             let mut account = slot.lock();
-            let stored = account.stored();
-            let decision = if stored.is_doubtful {
-                None
-            } else {
-                decide(&mut account)
-                    .ok()
-                    .filter(|decision| decision.transition.is_some())
-            };
-            let Some(decision) = decision else {
+            let decided = account.is_trusted().then(|| decide(&mut account));
+            let changes = |decision: &Decision<T>| decision.transition.is_some();
+            let Some(decision) = decided.and_then(Result::ok).filter(changes) else {
                 return Ok(None);
             };
             let ticket = self.hand_in(&mut account, &decision);
-            (decision, stored.epoch, ticket)
+            (decision, account.stored().epoch, ticket)
         };
         let version = decision.transition.as_ref().map(|next| next.after().version());
         let ticket = ticket.map_err(|error| Failed::Denied(self.store_failed(&error).into()))?;

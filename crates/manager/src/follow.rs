@@ -1,6 +1,6 @@
 //! Following the chain: its events become transitions, in one batch with the new head.
 
-use crate::accounts::{Slot, SlotGuard};
+use crate::accounts::{Holding, Slot, SlotGuard};
 use crate::events::KeptEvents;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
@@ -214,12 +214,15 @@ impl ChainFollower {
     async fn keep(&mut self, update: &ChainUpdate) -> Result<(), FollowError> {
         let shared = self.shared.clone();
         let _alone = shared.taking.lock().await;
-        let Taken {
-            ticket,
-            tasks,
-            changed,
-        } = match &shared.others {
-            None => self.take_over_alone(update).await?,
+        let (
+            Taken {
+                ticket,
+                tasks,
+                changed,
+            },
+            _holding,
+        ) = match &shared.others {
+            None => (self.take_over_alone(update).await?, Vec::new()),
             Some(store) => self.take_over_held(&**store, update).await?,
         };
         let written = Written {
@@ -251,17 +254,19 @@ impl ChainFollower {
         &mut self,
         store: &dyn SharedStore,
         update: &ChainUpdate,
-    ) -> Result<Taken, StoreError> {
+    ) -> Result<(Taken, Vec<Holding>), StoreError> {
         let shared = self.shared.clone();
         // Which of them change is known only when it is decided, and that on accounts that may be old.
         let mut held = BTreeSet::new();
         loop {
+            let slots = held.iter().filter_map(|channel| shared.accounts.get(channel));
+            let holding: Vec<_> = slots.map(|slot| slot.hold()).collect();
             let hold = match held.is_empty() {
                 true => None,
                 false => {
-                    let holding = store.hold(held.iter().copied().collect(), Purpose::Chain).await?;
-                    shared.take_held(&held, holding.rows)?;
-                    Some(holding.hold)
+                    let found = store.hold(held.iter().copied().collect(), Purpose::Chain).await?;
+                    shared.take_held(&held, found.rows)?;
+                    Some(found.hold)
                 }
             };
             let write = |batch| match hold {
@@ -269,7 +274,7 @@ impl ChainFollower {
                 None => shared.store.commit(batch),
             };
             match self.take_over(update, Some(&held), write) {
-                Ok(Taking::Taken(taken)) => return Ok(taken),
+                Ok(Taking::Taken(taken)) => return Ok((taken, holding)),
                 Ok(Taking::Wants(more)) => held.extend(more),
                 Err(error) if error.is_transient() => tokio::time::sleep(BUSY_PAUSE).await,
                 Err(error) => return Err(error),

@@ -166,7 +166,7 @@ impl ChannelManager {
         self.shared.halts.check_channel(&offer.channel)?;
         let recognised = {
             let account = slot.lock();
-            if !account.stored().is_doubtful {
+            if account.is_trusted() {
                 account.screen(offer.balance)?;
             }
             let signature = offer.signature.map_err(|_| Refusal::InvalidSignature)?;
