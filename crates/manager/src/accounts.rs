@@ -59,6 +59,13 @@ impl Kept {
     fn of(account: Account) -> Self {
         Plain::of(&account).map_or_else(|| Self::Whole(Box::new(account)), Self::Plain)
     }
+
+    fn channel(&self) -> &ChannelId {
+        match self {
+            Self::Plain(plain) => plain.channel(),
+            Self::Whole(account) => account.channel(),
+        }
+    }
 }
 
 impl Slot {
@@ -86,10 +93,15 @@ impl Slot {
         inside.stored.durable = inside.stored.durable.max(version.number);
     }
 
-    /// Something that was decided in an epoch is not stored, or may not be.
-    pub(crate) fn doubt(&self, epoch: u32) {
+    /// Something that was decided in an epoch is not stored, or may not be. Gives the channel, unless the
+    /// account was read since.
+    pub(crate) fn doubt(&self, epoch: u32) -> Option<ChannelId> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.stored.is_doubtful |= inside.stored.epoch == epoch;
+        if inside.stored.epoch != epoch {
+            return None;
+        }
+        inside.stored.is_doubtful = true;
+        Some(*inside.kept.channel())
     }
 
     /// Queues up until the account is held in the store; whether the caller has to see to that.

@@ -84,13 +84,14 @@ impl<T> Doubt<T> {
 /// An account that was changed in memory before the store had it; dropped, also by whoever does not wait any
 /// more, it is doubtful.
 struct Trusted<'a> {
+    shared: &'a Shared,
     slot: &'a Slot,
     epoch: u32,
 }
 
 impl Drop for Trusted<'_> {
     fn drop(&mut self) {
-        self.slot.doubt(self.epoch);
+        self.shared.doubt(self.slot, self.epoch);
     }
 }
 
@@ -175,9 +176,11 @@ impl Shared {
         };
         let version = decision.transition.as_ref().map(|next| next.after().version());
         let ticket = ticket.map_err(|error| Failed::Denied(self.store_failed(&error).into()))?;
-        let trusted = Trusted { slot, epoch };
+        let shared = self;
+        let trusted = Trusted { shared, slot, epoch };
         let Err(error) = ticket.await else {
             std::mem::forget(trusted);
+            self.disputes.apply(&decision.tasks);
             version.into_iter().for_each(|version| slot.is_durable(version));
             return Ok(Some(decision.value));
         };
@@ -233,14 +236,17 @@ impl Shared {
         }
     }
 
-    /// Hands a decision to the store and takes it over; the account is as it was on an error.
+    /// Hands a decision to the store and takes it over; the account is as it was on an error. Where others write
+    /// the store, tasks count only when they are stored: somebody may leave it at those that there are.
     fn hand_in<T>(&self, account: &mut SlotGuard<'_>, decision: &Decision<T>) -> Result<Ticket, StoreError> {
         // Empty where nothing changes: then it resolves when what was decided before is durable.
         let ticket = self.store.commit(decision.batch())?;
         if let Some(transition) = &decision.transition {
             **account = transition.after().clone();
         }
-        self.disputes.apply(&decision.tasks);
+        if self.others.is_none() {
+            self.disputes.apply(&decision.tasks);
+        }
         Ok(ticket)
     }
 }

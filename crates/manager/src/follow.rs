@@ -18,6 +18,7 @@ use microraiden_store::{
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -71,6 +72,10 @@ impl Drop for Written<'_> {
         if self.shared.others.is_none() {
             return;
         }
+        if !self.is_durable {
+            // Tasks and halts were taken over, too.
+            self.shared.rereads.store(true, Ordering::Relaxed);
+        }
         for (channel, epoch, version) in &self.changed {
             let Some(slot) = self.shared.accounts.get(channel) else {
                 continue;
@@ -78,7 +83,7 @@ impl Drop for Written<'_> {
             if self.is_durable {
                 slot.is_durable(*version);
             } else {
-                slot.doubt(*epoch);
+                self.shared.doubt(&slot, *epoch);
             }
         }
     }
@@ -366,7 +371,9 @@ impl ChainFollower {
             if batch.transitions.len() > before.0 {
                 decided.extend(batch.transitions.last().cloned());
             }
-            if (batch.transitions.len(), batch.tasks.len()) != before {
+            // What is doubtful is not known to stay as it is.
+            let is_doubtful = guard.as_ref().is_some_and(|guard| guard.stored().is_doubtful);
+            if is_doubtful || (batch.transitions.len(), batch.tasks.len()) != before {
                 changing.insert(*channel);
                 guards.extend(guard.map(|guard| (*channel, guard)));
             }

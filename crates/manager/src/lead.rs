@@ -86,7 +86,11 @@ pub(crate) async fn keep_up(shared: Arc<Shared>, store: Arc<dyn SharedStore>) {
             }
         })
         .await;
-        if let Err(error) = shared.read_changes(&*store).await {
+        let read = async {
+            shared.read_changes(&*store).await?;
+            shared.settle_doubts(&*store).await
+        };
+        if let Err(error) = read.await {
             if is_told {
                 tracing::warn!(%error, "what other instances write cannot be read; trying again");
             }
@@ -201,7 +205,7 @@ impl Shared {
                 // What is doubtful is read where it is found out what became of it.
                 let (known, found) = (account.version(), row.version);
                 if !account.stored().is_doubtful && found != known && found.number >= known.number {
-                    account.read(row)?;
+                    self.read(&mut account, row)?;
                 }
             }
         }
@@ -224,7 +228,7 @@ impl Shared {
                     if row.version.number < account.stored().durable {
                         return Err(lost(&row.channel));
                     }
-                    account.read(row)?;
+                    self.read(&mut account, row)?;
                 }
             }
         }

@@ -63,6 +63,7 @@ pub mod closing;
 mod config;
 mod decide;
 mod dispute;
+mod doubts;
 mod events;
 mod follow;
 pub mod force_close;
@@ -82,6 +83,7 @@ mod progress;
 pub mod schedules;
 mod sync;
 mod turn;
+mod undo;
 mod worth;
 
 pub use bulk::{Begun, Withdrawing};

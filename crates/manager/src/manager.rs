@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::config::Config;
+use crate::doubts::Doubts;
 use crate::follow::ChainFollower;
 use crate::halts::Halts;
 use crate::payment::Unavailable;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) leads: AtomicBool,
     /// Whether tasks and halts in memory may not be those that are stored.
     pub(crate) rereads: AtomicBool,
+    /// What may not be as it is in memory.
+    pub(crate) doubts: Doubts,
     /// Held while an update of the chain is taken over, or what others have written.
     pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) config: Config,
@@ -295,6 +298,7 @@ impl Shared {
             key,
             leads: AtomicBool::new(others.is_none()),
             rereads: AtomicBool::new(false),
+            doubts: Doubts::default(),
             taking: tokio::sync::Mutex::new(()),
             node_seen: Mutex::new(others.is_none().then(Instant::now)),
             node_heard: Mutex::new(Instant::now()),

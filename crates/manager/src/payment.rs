@@ -1,14 +1,14 @@
 //! A payment: an offer becomes a permit, or is denied.
 
 use crate::accounts::Slot;
-use crate::decide::{Decision, Doubt, Failed};
+use crate::decide::{Decision, Failed};
 use crate::manager::{ChannelManager, Shared};
-use crate::turn::Fate;
+use crate::undo::release_if_stored;
 use microraiden_protocol::ledger::{Account, Payment, Refusal, ReleaseError, Spend, Standing};
 use microraiden_protocol::{
     Address, Amount, Balance, BalanceProof, ChannelId, Price, Signature, SignatureError,
 };
-use microraiden_store::{Batch, SharedStore, StoreError, Ticket};
+use microraiden_store::{Batch, StoreError, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -137,8 +137,6 @@ impl Drop for OpenSpend {
 
 /// How often a release that found the store's queue full is tried again, a millisecond apart.
 const RELEASE_ATTEMPTS: u32 = 1_000;
-/// The pause before the store is asked again what became of a payment.
-const FATE_PAUSE: Duration = Duration::from_secs(1);
 
 impl ChannelManager {
     /// Sells one piece of content for `price`, or says why not.
@@ -218,39 +216,13 @@ impl ChannelManager {
                 Ok(permit)
             }
             Err(Failed::Unknown(doubt)) => {
+                let (permit, mark) = doubt.part();
+                self.shared.doubts.ask(&offer.channel);
                 let others = self.shared.others.clone();
-                others.map(|store| tokio::spawn(release_if_stored(store, doubt)));
+                others.map(|store| tokio::spawn(release_if_stored(store, permit, mark)));
                 Err(Denied::Unavailable(Unavailable::StoreAway))
             }
             Err(Failed::Denied(denied)) => Err(denied),
-        }
-    }
-}
-
-/// Finds out what became of a payment for which nothing was sold, and gives it back if it was stored.
-async fn release_if_stored(store: Arc<dyn SharedStore>, doubt: Doubt<Permit>) {
-    let (permit, mark) = doubt.part();
-    let OpenSpend { slot, shared, spend } = &permit.open;
-    let mut stop = shared.stop.subscribe();
-    while !*stop.borrow_and_update() {
-        let (manager, named) = (shared.clone(), spend.clone());
-        let asked = shared.in_turn(&store, slot, move |held| {
-            let fate = held.fate(&mark);
-            if fate == Fate::Stored
-                && let Ok(release) = held.account.release(&named, manager.writer())
-            {
-                held.take(&Decision::new(release, ()));
-            }
-            fate
-        });
-        match asked.await {
-            Ok((fate, _)) => {
-                tracing::warn!(channel = %spend.channel(), ?fate, "the store was lost sight of while it kept a payment");
-                return;
-            }
-            Err(_) => {
-                let _ = tokio::time::timeout(FATE_PAUSE, stop.changed()).await;
-            }
         }
     }
 }
@@ -284,6 +256,11 @@ impl Shared {
 }
 
 impl Permit {
+    pub(crate) fn parts(&self) -> (&Arc<Slot>, &Arc<Shared>, &Arc<Spend>) {
+        let OpenSpend { slot, shared, spend } = &self.open;
+        (slot, shared, spend)
+    }
+
     /// Who pays, and what.
     pub const fn receipt(&self) -> &Receipt {
         &self.receipt

@@ -51,6 +51,11 @@ impl Plain {
         })
     }
 
+    /// Its channel.
+    pub(crate) const fn channel(&self) -> &ChannelId {
+        &self.channel
+    }
+
     /// The account.
     pub(crate) fn account(&self) -> Account {
         let proof = |signature| StoredProof {

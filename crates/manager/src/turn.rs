@@ -11,6 +11,7 @@ use crate::payment::Unavailable;
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Version;
 use microraiden_store::{Batch, Purpose, SharedStore, StoreError};
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -32,10 +33,10 @@ type Told = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// An account that nobody else changes.
 pub(crate) struct Held<'a> {
     pub(crate) account: SlotGuard<'a>,
-    /// The epoch that has ended with this turn.
-    ended: u32,
-    /// The version that the store had.
-    found: Version,
+    /// The version that the store has.
+    stored: Version,
+    /// The versions that were found at the ends of epochs, the one that has ended with this turn among them.
+    found: Vec<(u32, Version)>,
     batch: Batch,
 }
 
@@ -46,6 +47,8 @@ pub(crate) enum Fate {
     Stored,
     /// It is not, nor will be.
     Lost,
+    /// It is not yet: it may be still on its way.
+    Missing,
     /// Nobody can tell.
     Unknown,
 }
@@ -68,18 +71,26 @@ impl Held<'_> {
     /// What is decided here within an epoch forms one line, each on the one before. So if the store has one of
     /// them, it has all before it.
     pub(crate) fn fate(&self, mark: &Mark) -> Fate {
-        let Some(version) = mark.version.filter(|_| mark.epoch == self.ended) else {
+        let Some(Version { number, writer: ours }) = mark.version else {
             return Fate::Unknown;
         };
-        let (found, by, ours) = (self.found, self.found.writer, version.writer);
-        if found.number < version.number {
-            Fate::Lost
-        } else if by.instance == ours.instance && by.sequence >= ours.sequence {
-            Fate::Stored
-        } else if found.number == version.number {
-            Fate::Lost
-        } else {
-            Fate::Unknown
+        let found = self.found.iter().find(|(epoch, _)| *epoch == mark.epoch);
+        let reached = found
+            .map(|(_, found)| found)
+            .filter(|found| found.number >= number);
+        if let Some(Version { writer: by, .. }) = reached
+            && by.instance == ours.instance
+            && by.sequence >= ours.sequence
+        {
+            return Fate::Stored;
+        }
+        // What was not there at first may have come later.
+        let stored = reached.unwrap_or(&self.stored);
+        match stored.number.cmp(&number) {
+            Ordering::Less => Fate::Missing,
+            Ordering::Equal if stored.writer == ours => Fate::Stored,
+            Ordering::Equal => Fate::Lost,
+            Ordering::Greater => Fate::Unknown,
         }
     }
 }
@@ -151,36 +162,43 @@ async fn take(
         shared.accounts.remove(&channel);
         return Err(Unavailable::Busy);
     };
-    let (epoch, version, told, ticket) = {
-        let mut turn = Held {
-            account: slot.lock(),
-            ended: 0,
-            found: row.version,
-            batch: Batch::default(),
-        };
-        let before = turn.account.stored();
+    let (epoch, version, tasks, told, ticket) = {
+        let mut account = slot.lock();
+        let before = account.stored();
         if row.version.number < before.durable {
             return Err(shared.store_failed(&lost(&channel)));
         }
-        turn.ended = before.epoch;
-        let read = turn.account.read(row);
+        let stored = row.version;
+        let read = shared.read(&mut account, row);
         read.map_err(|error| shared.store_failed(&error.into()))?;
+        let mut found = shared.doubts.found(&channel);
+        found.push((before.epoch, stored));
+        let batch = Batch::default();
+        let mut turn = Held {
+            account,
+            stored,
+            found,
+            batch,
+        };
         let waiting = turn.account.waiting().into_iter();
         let told: Vec<_> = waiting
             .filter_map(|Waiting(decide)| decide(Ok(&mut turn)))
             .collect();
         let Held { account, batch, .. } = turn;
-        shared.disputes.apply(&batch.tasks);
+        let tasks = batch.tasks.clone();
         let ticket = (batch != Batch::default()).then(|| held.hold.commit(batch));
-        (account.stored().epoch, account.version(), told, ticket)
+        (account.stored().epoch, account.version(), tasks, told, ticket)
     };
     let stored = match ticket {
         None => Ok(()),
         Some(ticket) => ticket.await,
     };
     match &stored {
-        Ok(()) => slot.is_durable(version),
-        Err(_) => slot.doubt(epoch),
+        Ok(()) => {
+            slot.is_durable(version);
+            shared.disputes.apply(&tasks);
+        }
+        Err(_) => shared.doubt(slot, epoch),
     }
     Ok((stored, told))
 }
