@@ -28,8 +28,12 @@ const REST: Duration = LEASE.saturating_mul(2);
 /// Told once: how the first catching up has ended, or that another instance leads.
 type Started = oneshot::Sender<Result<(), FollowError>>;
 
-/// One time of leading.
+/// One time of leading, under one fencing number.
+///
+/// When it has ended, the next one of this instance has another number: what was handed to the store in this one
+/// and lost sight of cannot be stored on top of what the next one writes.
 struct Term {
+    fence: u64,
     task: JoinHandle<()>,
     /// It ends then, unless the store has said otherwise.
     until: Instant,
@@ -45,31 +49,108 @@ impl Drop for Term {
 /// Bids for the lead, and leads while it has it, until it is told to stop.
 pub(crate) async fn run(shared: Arc<Shared>, store: Arc<dyn SharedStore>, started: Started) {
     let mut stop = shared.stop.subscribe();
-    let (mut term, mut started) = (None, Some(started));
-    let mut rests_until = Instant::now();
+    let mut candidate = Candidate {
+        shared: shared.clone(),
+        store,
+        started: Some(started),
+        term: None,
+        ended: None,
+        rests_until: Instant::now(),
+    };
     while !*stop.borrow_and_update() {
-        let rests = shared.has_failed() || Instant::now() < rests_until;
-        if term.is_some() && (shared.has_failed() || shared.is_node_silent()) {
-            tracing::warn!("this instance cannot follow the chain; another one may lead");
-            term = None;
-            rests_until = Instant::now() + REST;
-            let _ = timeout(LEASE, store.bid(Bid::Resign)).await;
-        } else {
-            let bid = if rests {
-                Bid::Look
-            } else {
-                Bid::Lead(word(&shared))
-            };
-            let begin = Instant::now();
-            let answer = timeout(LEASE, store.bid(bid)).await;
-            term = shared.heed(&store, answer.ok(), begin, term, &mut started);
-        }
-        shared.leads.store(term.is_some(), Ordering::Relaxed);
+        candidate.bid().await;
+        shared.leads.store(candidate.term.is_some(), Ordering::Relaxed);
         let _ = timeout(PAUSE, stop.changed()).await;
     }
-    if term.take().is_some() {
+    if candidate.term.take().is_some() {
         shared.leads.store(false, Ordering::Relaxed);
-        let _ = timeout(LEASE, store.bid(Bid::Resign)).await;
+        let _ = candidate.ask(Bid::Resign).await;
+    }
+}
+
+/// An instance that leads or would.
+struct Candidate {
+    shared: Arc<Shared>,
+    store: Arc<dyn SharedStore>,
+    started: Option<Started>,
+    term: Option<Term>,
+    /// The number of the last term of this instance.
+    ended: Option<u64>,
+    rests_until: Instant,
+}
+
+impl Candidate {
+    async fn ask(&self, bid: Bid) -> Option<Result<Leadership, StoreError>> {
+        timeout(LEASE, self.store.bid(bid)).await.ok()
+    }
+
+    /// Bids, or looks who leads, and acts on the answer.
+    async fn bid(&mut self) {
+        let shared = &self.shared;
+        let cannot = shared.has_failed() || shared.check_store().is_err();
+        let gives_up = self.term.is_some() && (cannot || shared.is_node_silent());
+        if gives_up {
+            tracing::warn!("this instance cannot follow the chain; another one may lead");
+            self.rests_until = Instant::now() + REST;
+        }
+        if gives_up || self.term.as_ref().is_some_and(|term| term.task.is_finished()) {
+            self.end();
+            let _ = self.ask(Bid::Resign).await;
+            return;
+        }
+        let bid = match cannot || Instant::now() < self.rests_until {
+            true => Bid::Look,
+            false => Bid::Lead(word(shared)),
+        };
+        let begin = Instant::now();
+        match self.ask(bid).await {
+            Some(Ok(leadership)) if leadership.is_ours => self.lead(leadership.fence, begin + LEASE).await,
+            Some(Ok(leadership)) => {
+                if self.term.is_some() {
+                    tracing::warn!("another instance leads now");
+                }
+                self.end();
+                self.shared.hear(&leadership);
+                self.started.take().map(|started| started.send(Ok(())));
+            }
+            answer => {
+                if let Some(Err(error)) = answer {
+                    tracing::warn!(%error, "the lead cannot be looked at; trying again");
+                    self.shared.store_failed(&error);
+                }
+                if self
+                    .term
+                    .as_ref()
+                    .is_some_and(|term| Instant::now() >= term.until)
+                {
+                    self.end();
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(term) = self.term.take() {
+            self.ended = Some(term.fence);
+        }
+    }
+
+    /// The store says that this instance leads.
+    async fn lead(&mut self, fence: u64, until: Instant) {
+        if self.term.as_ref().is_some_and(|term| term.fence != fence) {
+            self.end();
+        }
+        if let Some(term) = &mut self.term {
+            term.until = until;
+        } else if self.ended == Some(fence) {
+            let _ = self.ask(Bid::Resign).await;
+        } else {
+            self.shared.node_spoke();
+            tracing::info!(fence, "this instance leads");
+            let lead = lead(self.shared.clone(), self.store.clone(), self.started.take());
+            let task = tokio::spawn(lead);
+            self.term = Some(Term { fence, task, until });
+        }
     }
 }
 
@@ -114,44 +195,6 @@ fn word(shared: &Shared) -> Word {
 }
 
 impl Shared {
-    /// Acts on what the store says of the lead; nothing where it did not answer.
-    fn heed(
-        self: &Arc<Self>,
-        store: &Arc<dyn SharedStore>,
-        answer: Option<Result<Leadership, StoreError>>,
-        begin: Instant,
-        term: Option<Term>,
-        started: &mut Option<Started>,
-    ) -> Option<Term> {
-        match answer {
-            Some(Ok(leadership)) if leadership.is_ours => {
-                let until = begin + LEASE;
-                if let Some(mut term) = term {
-                    term.until = until;
-                    return Some(term);
-                }
-                self.node_spoke();
-                tracing::info!(fence = leadership.fence, "this instance leads");
-                let task = tokio::spawn(lead(self.clone(), store.clone(), started.take()));
-                Some(Term { task, until })
-            }
-            Some(Ok(leadership)) => {
-                if term.is_some() {
-                    tracing::warn!("another instance leads now");
-                }
-                self.hear(&leadership);
-                started.take().map(|started| started.send(Ok(())));
-                None
-            }
-            Some(Err(error)) => {
-                tracing::warn!(%error, "the lead cannot be looked at; trying again");
-                self.store_failed(&error);
-                term.filter(|term| Instant::now() < term.until)
-            }
-            None => term.filter(|term| Instant::now() < term.until),
-        }
-    }
-
     /// Takes over what the leader has said of the chain.
     fn hear(&self, leadership: &Leadership) {
         let Some(word) = leadership.word else {
@@ -237,28 +280,25 @@ impl Shared {
     }
 }
 
-/// Leads: from what is stored, again and again where the store was lost sight of.
+/// Leads from what is stored, until the store or the chain is not as it should be.
 async fn lead(shared: Arc<Shared>, store: Arc<dyn SharedStore>, mut started: Option<Started>) {
-    let (_never, stop) = watch::channel(false);
-    while !shared.has_failed() && shared.check_store().is_ok() {
-        match begin(&shared, &store, started.is_some()).await {
-            Ok(chain) => {
-                started.take().map(|started| started.send(Ok(())));
-                tokio::select! {
-                    () = follow::run(chain, stop.clone()) => {}
-                    () = dispute::run(shared.clone(), stop.clone()) => {}
-                    () = gas::run(shared.clone(), stop.clone()) => {}
-                }
-            }
-            Err(error) => match started.take() {
-                Some(started) => {
-                    let _ = started.send(Err(error));
-                    return;
-                }
+    let chain = match begin(&shared, &store, started.is_some()).await {
+        Ok(chain) => chain,
+        Err(error) => {
+            match started.take() {
+                Some(started) => drop(started.send(Err(error))),
                 None => tracing::warn!(%error, "leading has not begun; trying again"),
-            },
+            }
+            return;
         }
-        sleep(PAUSE).await;
+    };
+    started.take().map(|started| started.send(Ok(())));
+    let (_never, stop) = watch::channel(false);
+    tokio::select! {
+        biased;
+        () = follow::run(chain, stop.clone()) => {}
+        () = dispute::run(shared.clone(), stop.clone()) => {}
+        () = gas::run(shared.clone(), stop.clone()) => {}
     }
 }
 
