@@ -11,7 +11,6 @@ use crate::payment::Unavailable;
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Version;
 use microraiden_store::{Batch, Purpose, SharedStore, StoreError};
-use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -74,23 +73,23 @@ impl Held<'_> {
         let Some(Version { number, writer: ours }) = mark.version else {
             return Fate::Unknown;
         };
-        let found = self.found.iter().find(|(epoch, _)| *epoch == mark.epoch);
-        let reached = found
-            .map(|(_, found)| found)
-            .filter(|found| found.number >= number);
-        if let Some(Version { writer: by, .. }) = reached
-            && by.instance == ours.instance
-            && by.sequence >= ours.sequence
-        {
-            return Fate::Stored;
+        let found = self.found.iter().map(|(_, found)| found);
+        if let Some(its) = found.chain([&self.stored]).find(|found| found.number == number) {
+            return match its.writer == ours {
+                true => Fate::Stored,
+                false => Fate::Lost,
+            };
         }
-        // What was not there at first may have come later.
-        let stored = reached.unwrap_or(&self.stored);
-        match stored.number.cmp(&number) {
-            Ordering::Less => Fate::Missing,
-            Ordering::Equal if stored.writer == ours => Fate::Stored,
-            Ordering::Equal => Fate::Lost,
-            Ordering::Greater => Fate::Unknown,
+        let first = self.found.iter().find(|(epoch, _)| *epoch == mark.epoch);
+        match first.map(|(_, found)| found) {
+            _ if self.stored.number < number => Fate::Missing,
+            Some(Version {
+                number: first,
+                writer,
+            }) if *first > number && writer.instance == ours.instance && writer.sequence > ours.sequence => {
+                Fate::Stored
+            }
+            _ => Fate::Unknown,
         }
     }
 }
