@@ -361,9 +361,9 @@ impl Shared {
         gone.iter().for_each(|channel| self.accounts.remove(channel));
         let doubtful = known.iter().map(|slot| slot.lock());
         let doubtful = doubtful.filter(|account| account.stored().is_doubtful);
-        Ok(doubtful
-            .map(|account| *account.channel())
-            .filter(|channel| !gone.contains(channel))
-            .collect())
+        let mut doubtful: Vec<_> = doubtful.map(|account| *account.channel()).collect();
+        doubtful.retain(|channel| !gone.contains(channel));
+        doubtful.sort_unstable();
+        Ok(doubtful)
     }
 }
