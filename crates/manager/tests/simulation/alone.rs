@@ -1,99 +1,22 @@
-//! What is durable, and the store that one life of the receiver's program writes it through.
+//! The store that one life of the receiver's program writes, where nobody else does.
 
+use crate::disk::shown;
 use crate::life::Life;
 use crate::stage::Stage;
 use crate::weather::one_of;
 use fastrand::Rng;
-use microraiden_protocol::ledger::AccountRow;
-use microraiden_protocol::{ChannelEvent, ChannelId};
-use microraiden_store::{
-    Batch, Binding, BoxFuture, ChannelStore, HaltChange, HaltKind, MemoryStore, Snapshot, StoreError, Task,
-    TaskChange, TaskKind, Ticket,
-};
-use std::collections::{BTreeMap, VecDeque};
-use std::pin::pin;
+use microraiden_store::{Batch, BoxFuture, ChannelStore, Snapshot, StoreError, Ticket};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
-
-/// What survives: a memory store, and the same once more where it can be looked at.
-pub(crate) struct Disk {
-    store: Arc<MemoryStore>,
-    pub(crate) kept: Kept,
-    n_confirmations: u64,
-}
-
-/// What a store holds, as far as it matters here.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Kept {
-    pub(crate) rows: BTreeMap<ChannelId, AccountRow>,
-    pub(crate) tasks: BTreeMap<(ChannelId, TaskKind), Task>,
-    pub(crate) events: Vec<ChannelEvent>,
-    pub(crate) head: u64,
-    /// The chain was reorganised deeper than the confirmations, and the operator has not spoken since.
-    pub(crate) halted: bool,
-}
-
-impl Kept {
-    /// Takes a batch over, as every store must.
-    pub(crate) fn apply(&mut self, batch: &Batch, n_confirmations: u64) {
-        for transition in &batch.transitions {
-            let row = transition.after().row().clone();
-            self.rows.insert(row.channel, row);
-        }
-        if let Some(update) = &batch.chain {
-            if let Some(last) = update.rewind_to {
-                self.events.retain(|event| event.block <= last);
-                self.halted |= self.head.saturating_sub(n_confirmations) > last.0;
-            }
-            self.events.extend(update.events.iter().cloned());
-            self.head = update.blocks.last().map_or(self.head, |block| block.number.0);
-        }
-        let lifts = HaltChange::Lift(HaltKind::Reorganised);
-        self.halted &= !batch.halts.contains(&lifts);
-        for change in &batch.tasks {
-            match *change {
-                TaskChange::Put(task) => self.tasks.insert((task.channel, task.kind), task),
-                TaskChange::Remove { channel, kind } => self.tasks.remove(&(channel, kind)),
-            };
-        }
-    }
-}
-
-impl Disk {
-    pub(crate) fn new(binding: Binding, n_confirmations: u64) -> Self {
-        Self {
-            store: Arc::new(MemoryStore::new(binding)),
-            kept: Kept::default(),
-            n_confirmations,
-        }
-    }
-
-    pub(crate) fn row(&self, channel: &ChannelId) -> Option<&AccountRow> {
-        self.kept.rows.get(channel)
-    }
-
-    /// Makes a batch durable.
-    fn write(&mut self, batch: Batch) -> Result<(), StoreError> {
-        let shown = batch.clone();
-        let ticket = pin!(self.store.commit(batch)?);
-        // A memory store has answered when it returns.
-        let Poll::Ready(written) = ticket.poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("a memory store does not wait");
-        };
-        written?;
-        self.kept.apply(&shown, self.n_confirmations);
-        Ok(())
-    }
-}
 
 type Waiting = (Batch, oneshot::Sender<Result<(), StoreError>>);
 
 /// A store that writes in groups and after a while, and loses what it has not written when its
 /// program dies.
-pub(crate) struct Front {
+pub(crate) struct AloneFront {
     stage: Arc<Stage>,
     life: Arc<Life>,
     waiting: Mutex<VecDeque<Waiting>>,
@@ -103,7 +26,7 @@ pub(crate) struct Front {
     lost: Mutex<Vec<oneshot::Sender<Result<(), StoreError>>>>,
 }
 
-impl Front {
+impl AloneFront {
     pub(crate) fn new(stage: Arc<Stage>, life: Arc<Life>, rng: Rng) -> Arc<Self> {
         let front = Arc::new(Self {
             stage,
@@ -175,7 +98,7 @@ impl Front {
     }
 }
 
-impl ChannelStore for Front {
+impl ChannelStore for AloneFront {
     fn load(&self) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
         let store = self.stage.disk().store.clone();
         Box::pin(async move { store.load().await })
@@ -191,17 +114,8 @@ impl ChannelStore for Front {
         if one_of(&mut self.rng.lock().unwrap(), busy) {
             return Err(StoreError::Busy);
         }
-        self.stage.note(format_args!(
-            "handed in: {} transitions, {} tasks, head {:?}",
-            batch.transitions.len(),
-            batch.tasks.len(),
-            batch
-                .chain
-                .as_ref()
-                .and_then(|chain| chain.blocks.last())
-                .map(|block| block.number.0),
-        ));
-        self.stage.witness().handed_in(&batch);
+        self.stage.note(format_args!("handed in: {}", shown(&batch)));
+        self.stage.witness().handed_in(&batch, &self.life);
         self.waiting.lock().unwrap().push_back((batch, answer));
         self.bell.notify_one();
         if self.life.dies_at_this_write() {

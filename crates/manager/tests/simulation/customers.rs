@@ -1,16 +1,14 @@
 //! The senders as customers: they pay, in every way that there is, and in some that there is not.
 
-use crate::stage::{Stage, small};
-use crate::witness::Sale;
+use crate::stage::Stage;
 use crate::world::World;
 use fastrand::Rng;
-use microraiden_manager::{ChannelManager, Denied, Offer};
+use microraiden_manager::Offer;
+use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Payment;
-use microraiden_protocol::{ChannelId, Price};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::sleep;
 
 /// What senders remember of their channels.
 pub(crate) type Purses = Arc<Mutex<BTreeMap<ChannelId, Purse>>>;
@@ -20,28 +18,28 @@ pub(crate) struct Purse {
     /// The highest balance signed.
     signed: u64,
     /// What the receiver has said can be used up.
-    credit: u64,
+    pub(crate) credit: u64,
     /// Requests that were served, and those to be repeated: they were denied, or given back.
-    served: Vec<Request>,
-    repeated: Vec<Request>,
+    pub(crate) served: Vec<Request>,
+    pub(crate) repeated: Vec<Request>,
 }
 
 /// A request for content.
 #[derive(Debug, Clone, Copy)]
-struct Request {
-    offer: Offer,
-    price: u64,
+pub(crate) struct Request {
+    pub(crate) offer: Offer,
+    pub(crate) price: u64,
     /// Whether it is a payment; a permit for anything else is a loss.
-    pays: bool,
-    ending: Ending,
+    pub(crate) pays: bool,
+    pub(crate) ending: Ending,
     /// How long it takes to come, and the content to be made.
-    way: Duration,
-    work: Duration,
+    pub(crate) way: Duration,
+    pub(crate) work: Duration,
 }
 
 /// What becomes of the content.
 #[derive(Debug, Clone, Copy)]
-enum Ending {
+pub(crate) enum Ending {
     Delivered,
     Metered(u64),
     Failed,
@@ -64,12 +62,8 @@ impl World {
             .collect();
         let is_used_up = found.is_some() && purse.signed + 20 > deposit;
         drop(all);
-        let Some(program) = &mut self.program else { return };
         for request in requests {
-            let (stage, manager) = (self.stage.clone(), program.manager.clone());
-            program
-                .requests
-                .spawn(request.run(stage, manager, purses.clone()));
+            self.send_customers(request, &purses);
         }
         if is_used_up && self.rng.bool() {
             self.top_up(channel);
@@ -168,80 +162,5 @@ fn offer(stage: &Stage, channel: ChannelId, balance: u64, payment: Payment) -> O
         balance: balance.into(),
         signature: Ok(stage.proof(channel, balance)),
         payment,
-    }
-}
-
-impl Request {
-    async fn run(self, stage: Arc<Stage>, manager: ChannelManager, purses: Purses) {
-        sleep(self.way).await;
-        let (channel, price) = (self.offer.channel, self.price);
-        let sale = Sale {
-            channel,
-            top: small(self.offer.balance),
-            price,
-        };
-        let permit = match manager.pay(self.offer, Price::from(price)).await {
-            Ok(permit) => permit,
-            Err(denied) => {
-                stage.note(format_args!(
-                    "{price} at {} on {channel} is denied: {denied:?}",
-                    sale.top
-                ));
-                if self.pays {
-                    purses
-                        .lock()
-                        .unwrap()
-                        .entry(channel)
-                        .or_default()
-                        .repeated
-                        .push(self);
-                }
-                let mut witness = stage.witness();
-                match denied {
-                    Denied::Refused(refusal, _) => witness.met(refusal.code(), 1),
-                    Denied::Unavailable(_) => witness.met("unavailable", 1),
-                }
-                return;
-            }
-        };
-        stage.note(format_args!("{price} at {} on {channel} is permitted", sale.top));
-        if !self.pays {
-            stage
-                .witness()
-                .complain(format!("channel {channel}: a permit for nothing, {self:?}"));
-        }
-        let taken = stage.permitted(sale);
-        let seen = *permit.receipt();
-        let credit = |credit| purses.lock().unwrap().entry(channel).or_default().credit = small(credit);
-        credit(seen.credit);
-        sleep(self.work).await;
-        let (list, receipt) = match self.ending {
-            Ending::Delivered => (false, permit.charge()),
-            Ending::Dropped => {
-                drop(permit);
-                (false, seen)
-            }
-            Ending::Metered(cost) => {
-                stage.given_back(sale, taken, cost);
-                (cost == 0, permit.charge_partly(cost.into()).await)
-            }
-            Ending::Failed => {
-                stage.given_back(sale, taken, 0);
-                (true, permit.release().await)
-            }
-        };
-        stage.note(format_args!(
-            "charged {} at {} on {channel}",
-            receipt.cost, sale.top
-        ));
-        credit(receipt.credit);
-        let mut purses = purses.lock().unwrap();
-        let purse = purses.entry(channel).or_default();
-        let list = if list {
-            &mut purse.repeated
-        } else {
-            &mut purse.served
-        };
-        list.push(self);
     }
 }

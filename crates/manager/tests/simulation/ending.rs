@@ -4,6 +4,7 @@ use crate::expectations::CLAIMS_HONEST_CLOSES;
 use crate::life::{FINAL_AFTER, PATIENCE};
 use crate::stage::small;
 use crate::verdict;
+use crate::witness::Sale;
 use crate::world::World;
 use microraiden_manager::Offer;
 use microraiden_protocol::ChannelId;
@@ -83,18 +84,29 @@ impl World {
             .rfind(|channel| channel.sender == sender)
             .copied();
         let channel = newest.ok_or("no channel was opened")?;
-        let Some(program) = &self.program else {
-            return Err("the program does not run".to_owned());
-        };
-        let offer = Offer {
-            channel,
-            balance: 1.into(),
-            signature: Ok(self.stage.proof(channel, 1)),
-            payment: Payment::Stated(1.into()),
-        };
-        match program.manager.pay(offer, 1.into()).await {
-            Ok(permit) if small(permit.receipt().cost) == 1 => Ok(()),
-            other => Err(format!("nothing can be bought any more: {other:?}")),
+        for place in 0..self.starts.len() {
+            let program = self.stage.programs()[place].clone();
+            let Some(program) = program else {
+                return Err(format!("program {place} does not run"));
+            };
+            let balance = place as u64 + 1;
+            let offer = Offer {
+                channel,
+                balance: balance.into(),
+                signature: Ok(self.stage.proof(channel, balance)),
+                payment: Payment::Stated(1.into()),
+            };
+            match program.manager.pay(offer, 1.into()).await {
+                Ok(permit) if small(permit.receipt().cost) == 1 => {
+                    self.stage.permitted(Sale {
+                        channel,
+                        top: balance,
+                        price: 1,
+                    });
+                }
+                other => return Err(format!("nothing can be bought any more: {other:?}")),
+            }
         }
+        Ok(())
     }
 }

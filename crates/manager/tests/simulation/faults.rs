@@ -10,6 +10,7 @@ use alloy_primitives::U256;
 use fastrand::Rng;
 use microraiden_protocol::ChannelId;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 type Channels = BTreeMap<ChannelId, Channel>;
 
@@ -30,6 +31,8 @@ enum Trouble {
     Dear,
     NoEther,
     BusyDisk,
+    StoreAway,
+    StoreBreaks,
 }
 
 /// When there is trouble, and whether there is.
@@ -71,9 +74,12 @@ impl World {
 
     fn break_something(&mut self) {
         let rng = &mut self.rng;
+        let shared = u32::from(self.stage.terms.instances > 0);
         let trouble = weighted(
             rng,
             &[
+                (shared, Trouble::StoreAway),
+                (6 * shared, Trouble::StoreBreaks),
                 (3, Trouble::Outage),
                 (3, Trouble::Flaky),
                 (2, Trouble::Late),
@@ -92,6 +98,8 @@ impl World {
             Trouble::Dear => self.stage.chain().base_fee = TIP * rng.u128(3..30),
             Trouble::NoEther => self.ether.push((self.stage.receiver.address(), U256::ZERO)),
             Trouble::BusyDisk => weather.busy = rng.u8(2..10),
+            Trouble::StoreAway => weather.away = true,
+            Trouble::StoreBreaks => weather.breaking = rng.u8(2..10),
         }
         self.stage.note(format_args!("trouble: {trouble:?}, {weather:?}"));
         self.stage.witness().met("spells of trouble", 1);
@@ -159,22 +167,95 @@ impl World {
         });
     }
 
-    /// Lets the program die now, or at one of its next writes.
-    pub(crate) fn maybe_die(&mut self) {
-        let Some(program) = &self.program else { return };
+    /// Something happens to one of the programs, or to the connection of all to their store.
+    pub(crate) fn disturb(&mut self) {
+        let place = self.rng.usize(..self.starts.len());
+        self.maybe_die(place);
+        if self.stage.terms.instances == 0 {
+            return;
+        }
         match self.rng.u8(..60) {
             0 => {
-                self.stage.note(format_args!("the program dies"));
-                self.bury();
+                let time = Duration::from_millis(self.rng.u64(50..6000));
+                self.stage.note(format_args!("the store is away for {time:?}"));
+                self.stage.witness().met("spells away", 1);
+                self.stage.blink(time);
             }
-            1..4 => program.life.die_after(self.rng.u64(..8)),
+            1 if self.rng.u8(..3) == 0 => {
+                self.stage.note(format_args!("all programs die"));
+                self.stage.witness().met("deaths of all programs", 1);
+                (0..self.starts.len()).for_each(|place| self.bury(place));
+            }
+            2..4 => self.hang(place),
+            4 => self.stop(place),
+            5..9 => {
+                if let Some(program) = self.stage.programs()[place].clone() {
+                    self.stage.witness().met("connections that break", 1);
+                    program.life.break_after(self.rng.u64(..4));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A program is stopped in order, and another one is started in its place at once.
+    fn stop(&mut self, place: usize) {
+        let program = self.stage.programs()[place].take();
+        if let Some(program) = program {
+            self.steady.remove(&place);
+            self.stage
+                .note(format_args!("life {} is stopped in order", program.life.number));
+            self.stage.witness().met("stopped in order", 1);
+            tokio::spawn(program.stop());
+        }
+    }
+
+    /// A program hangs, or its clock does.
+    fn hang(&mut self, place: usize) {
+        let Some(program) = self.stage.programs()[place].clone() else {
+            return;
+        };
+        self.steady.remove(&place);
+        let time = Duration::from_millis(self.rng.u64(100..15_000));
+        let life = &program.life;
+        if self.rng.bool() {
+            self.stage
+                .note(format_args!("life {} hangs for {time:?}", life.number));
+            self.stage.witness().met("hangs", 1);
+            life.hang(time);
+        } else if program.leads() {
+            self.stage.note(format_args!(
+                "life {} believes for {time:?} that it leads",
+                life.number
+            ));
+            self.stage.witness().met("clocks that stand", 1);
+            life.stop_clock(time);
+        }
+    }
+
+    /// Lets a program die now, or at one of its next writes.
+    fn maybe_die(&mut self, place: usize) {
+        let Some(program) = self.stage.programs()[place].clone() else {
+            return;
+        };
+        match self.rng.u8(..60) {
+            0 => {
+                self.stage.note(format_args!("life {} dies", program.life.number));
+                self.bury(place);
+            }
+            1..4 => {
+                program.life.die_after(self.rng.u64(..8));
+                self.steady.remove(&place);
+            }
             _ => {}
         }
     }
 
     /// Takes away a program that has died; it is started again, at once or later.
-    pub(crate) fn bury(&mut self) {
-        if let Some(program) = self.program.take() {
+    pub(crate) fn bury(&mut self, place: usize) {
+        self.steady.remove(&place);
+        let program = self.stage.programs()[place].take();
+        if let Some(program) = program {
             program.kill();
             self.stage.witness().met("deaths", 1);
             let later = if self.rng.u8(..3) == 0 {
@@ -182,7 +263,7 @@ impl World {
             } else {
                 0
             };
-            self.starts = self.slot + later;
+            self.starts[place] = self.slot + later;
         }
     }
 }

@@ -4,22 +4,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod alone;
 mod bindings;
 mod chain;
 mod contract;
 mod customers;
 mod disk;
+mod doubts;
 mod ending;
 mod expectations;
 mod faults;
 mod life;
 mod rpc;
 mod senders;
+mod shared;
 mod stage;
 mod token;
 mod trace;
 mod transaction;
 mod verdict;
+mod visits;
 mod weather;
 mod witness;
 mod world;

@@ -195,16 +195,22 @@ impl World {
             balance: at.into(),
             asker,
         };
-        let Some(program) = &mut self.program else { return };
+        let Some(program) = self.program_for(&channel) else {
+            return;
+        };
         let (stage, manager) = (self.stage.clone(), program.manager.clone());
-        program.requests.spawn(async move {
+        let what = match program.leads() {
+            true => "closes agreed",
+            false => "closes agreed at followers",
+        };
+        program.requests.lock().unwrap().spawn(async move {
             match manager.close(request).await {
                 Ok(signature) => {
                     stage.note(format_args!(
                         "a close of {channel} at {at} is agreed; the sender: {next:?}"
                     ));
                     stage.agreed(&request, &signature);
-                    stage.witness().met("closes agreed", 1);
+                    stage.witness().met(what, 1);
                     act_on(&stage, channel, at, &signature, next);
                 }
                 Err(error) => {
@@ -222,10 +228,12 @@ impl World {
         let Some(channel) = channel.or_else(|| self.existing()) else {
             return;
         };
-        let Some(program) = &mut self.program else { return };
+        let Some(program) = self.program_for(&channel) else {
+            return;
+        };
         let (stage, manager) = (self.stage.clone(), program.manager.clone());
         stage.wanted(channel);
-        program.requests.spawn(async move {
+        program.requests.lock().unwrap().spawn(async move {
             let closed = manager.force_close(&channel).await;
             stage.note(format_args!("the operator closes {channel}: {closed:?}"));
             if closed.is_ok() {
@@ -240,9 +248,12 @@ impl World {
             minimum: self.rng.u64(1..50).into(),
             takes_credit: self.rng.bool(),
         };
-        let Some(program) = &mut self.program else { return };
+        let place = self.rng.usize(..self.starts.len());
+        let Some(program) = self.stage.program(place) else {
+            return;
+        };
         let (stage, manager) = (self.stage.clone(), program.manager.clone());
-        program.requests.spawn(async move {
+        program.requests.lock().unwrap().spawn(async move {
             let begun = manager.withdraw(which).await;
             stage.note(format_args!("the operator withdraws, {which:?}: {begun:?}"));
         });

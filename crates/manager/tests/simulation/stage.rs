@@ -3,6 +3,7 @@
 use crate::chain::{Chain, State};
 use crate::contract::Contract;
 use crate::disk::Disk;
+use crate::life::Program;
 use crate::rpc::plenty;
 use crate::token::Token;
 use crate::trace::Trace;
@@ -15,6 +16,8 @@ use microraiden_store::Binding;
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::time::Instant;
 
 pub(crate) const CHAIN_ID: u64 = 31_337;
 const CONTRACT: Address = Address::repeat_byte(0xcc);
@@ -33,6 +36,10 @@ pub(crate) struct Terms {
     pub(crate) first_blocks: u64,
     /// How many slots are full of trouble.
     pub(crate) slots: usize,
+    /// How many programs share a state; 0 for one with a store of its own.
+    pub(crate) instances: usize,
+    /// Whether what concerns a channel comes to the same program, if that runs.
+    pub(crate) affinity: bool,
 }
 
 impl Terms {
@@ -44,6 +51,8 @@ impl Terms {
             senders: rng.u8(2..=4),
             first_blocks: rng.u64(0..100),
             slots: rng.usize(50..=110),
+            instances: *rng.choice(&[0, 0, 0, 0, 1, 2, 2, 2, 3, 3]).unwrap(),
+            affinity: rng.bool(),
         }
     }
 }
@@ -57,6 +66,9 @@ pub(crate) struct Stage {
     disk: Mutex<Disk>,
     witness: Mutex<Witness>,
     weather: Mutex<Weather>,
+    /// The shared store is away until then, whatever the weather.
+    blinks: Mutex<Instant>,
+    programs: Mutex<Vec<Option<Program>>>,
     trace: Mutex<Trace>,
 }
 
@@ -96,6 +108,8 @@ impl Stage {
             disk: Mutex::new(Disk::new(binding, terms.n_confirmations)),
             witness: Mutex::new(Witness::new(terms)),
             weather: Mutex::new(Weather::default()),
+            blinks: Mutex::new(Instant::now()),
+            programs: Mutex::new(vec![None; terms.instances.max(1)]),
             trace: Mutex::new(Trace::new(loud)),
         })
     }
@@ -114,6 +128,27 @@ impl Stage {
 
     pub(crate) fn weather(&self) -> MutexGuard<'_, Weather> {
         self.weather.lock().unwrap()
+    }
+
+    /// The programs that run, each in its place.
+    pub(crate) fn programs(&self) -> MutexGuard<'_, Vec<Option<Program>>> {
+        self.programs.lock().unwrap()
+    }
+
+    /// The program in a place, or else the next one that runs.
+    pub(crate) fn program(&self, place: usize) -> Option<Program> {
+        let programs = self.programs();
+        let (before, after) = programs.split_at(place % programs.len());
+        after.iter().chain(before).flatten().next().cloned()
+    }
+
+    /// The store that is shared cannot be reached for a while.
+    pub(crate) fn blink(&self, time: Duration) {
+        *self.blinks.lock().unwrap() = Instant::now() + time;
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.weather().away || Instant::now() < *self.blinks.lock().unwrap()
     }
 
     pub(crate) fn note(&self, what: Arguments<'_>) {

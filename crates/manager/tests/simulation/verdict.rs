@@ -9,9 +9,11 @@ use crate::witness::{Book, Witness};
 use crate::world::{REACTION, World};
 use alloy_primitives::U256;
 use alloy_sol_types::SolEvent;
+use microraiden_manager::{ChannelState, Filter, PageQuery};
 use microraiden_protocol::ledger::{AccountRow, Promise};
-use microraiden_protocol::{ChannelChange, ChannelId};
-use std::collections::BTreeMap;
+use microraiden_protocol::{ChannelChange, ChannelId, Phase};
+use microraiden_store::TaskKind;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An excuse: nothing else may be signed any more.
 const PROMISED_ABOVE: &str = "claims promised above the deposit that was left";
@@ -44,7 +46,10 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
             None => return Err(format!("channel {channel}: its account is lost")),
         }
     }
-    let mut excuses = Vec::new();
+    let mut excuses = match stage.terms.instances {
+        0 => Vec::new(),
+        _ => witness.charged_for_nothing()?,
+    };
     for (channel, how) in &settled {
         if let Some(row) = kept.rows.get(channel) {
             let longest = world
@@ -58,8 +63,8 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
         let Some(row) = kept.rows.get(channel) else {
             continue;
         };
-        // The last payment of all is made when everything else is closed.
-        let is_closed = small(row.balance) <= 1;
+        // The last payments of all are made when everything else is closed.
+        let is_closed = small(row.balance) <= world.starts.len() as u64;
         let deposit = found.deposit.to();
         let shaken = witness.books.get(channel).is_some_and(|book| book.shaken);
         if !is_closed && shaken && is_promised_above(row, deposit) {
@@ -85,6 +90,62 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
     excuses.into_iter().for_each(|excuse| witness.met(excuse, 1));
     witness.met("settled", settled.len());
     Ok(())
+}
+
+/// What each program shows of its channels and of itself is what is stored.
+pub(crate) fn memory_is_what_is_stored(world: &World) -> Result<(), String> {
+    let kept = world.stage.disk().kept.clone();
+    let stored: Vec<_> = kept
+        .rows
+        .values()
+        .filter_map(|row| {
+            let is_closed = match row.facts.phase {
+                Phase::Pending | Phase::Settled { .. } => return None,
+                Phase::Challenged { .. } => true,
+                Phase::Open => row.promise.is_some(),
+            };
+            Some((row.channel, row.balance, row.facts.deposit, is_closed))
+        })
+        .collect();
+    let mut left = BTreeSet::new();
+    for program in world.stage.programs().iter().flatten() {
+        let (manager, number) = (&program.manager, program.life.number);
+        let page = manager.page(PageQuery {
+            filter: Filter::All,
+            sender: None,
+            after: None,
+            limit: usize::MAX,
+        });
+        let shown = page.channels.iter().map(|shown| {
+            let is_closed = shown.state == ChannelState::Closed;
+            (shown.channel, shown.balance, shown.deposit, is_closed)
+        });
+        let shown: Vec<_> = shown.collect();
+        if shown != stored {
+            let wrong: Vec<_> = shown.iter().filter(|shown| !stored.contains(*shown)).collect();
+            let missing: Vec<_> = stored.iter().filter(|stored| !shown.contains(*stored)).collect();
+            return Err(format!(
+                "life {number} shows {wrong:?} where {missing:?} is stored"
+            ));
+        }
+        if manager.head().0 != kept.head || manager.halts().is_empty() == kept.halted {
+            return Err(format!(
+                "life {number} knows block {} and {:?}; stored are block {} and halts: {}",
+                manager.head(),
+                manager.halts(),
+                kept.head,
+                kept.halted
+            ));
+        }
+        let kinds = [TaskKind::Dispute, TaskKind::Close, TaskKind::Withdraw];
+        left.insert(kinds.map(|kind| manager.transactions_left(kind)));
+    }
+    match left.len() {
+        0 | 1 => Ok(()),
+        _ => Err(format!(
+            "the programs do not agree on what is to be done: {left:?}"
+        )),
+    }
 }
 
 /// Whether the one claim that was promised is above the deposit that a reorganisation has left.

@@ -10,10 +10,8 @@ use microraiden_chain::{Answered, RpcError, Transport};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use std::fmt;
-use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::sleep;
 
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,6 +30,10 @@ pub(crate) struct Weather {
     pub(crate) delay: u64,
     /// The store takes no more for now, one time of so many; 0 for never.
     pub(crate) busy: u8,
+    /// A store that is shared cannot be reached.
+    pub(crate) away: bool,
+    /// The connection to it breaks at one batch of so many; 0 for never.
+    pub(crate) breaking: u8,
 }
 
 /// How a node does not answer.
@@ -92,21 +94,13 @@ impl Line {
         }
     }
 
-    /// A program that has died hears and says nothing any more.
-    async fn travel(&self, time: Duration) {
-        sleep(time).await;
-        if !self.life.is_alive() {
-            pending::<()>().await;
-        }
-    }
-
     async fn ask(&self, method: &'static str, params: Value) -> Result<Option<Box<RawValue>>, RpcError> {
         let course = self.course(method);
-        self.travel(course.there).await;
+        self.life.travel(course.there).await;
         if let Some(outage) = course.outage {
             let error = match outage {
                 Outage::Silent => {
-                    self.travel(REQUEST_TIMEOUT).await;
+                    self.life.travel(REQUEST_TIMEOUT).await;
                     RpcError::Timeout
                 }
                 Outage::Down => RpcError::Status {
@@ -123,7 +117,7 @@ impl Line {
             return Err(error);
         }
         let answer = self.answer(method, &params, &course);
-        self.travel(course.back).await;
+        self.life.travel(course.back).await;
         if course.lost {
             self.stage.note(format_args!("the answer to {method} is lost"));
             return Err(RpcError::Timeout);

@@ -2,7 +2,9 @@
 
 use crate::bindings::RaidenMicroTransferChannels::{cooperativeCloseCall, withdrawCall};
 use crate::disk::Kept;
+use crate::doubts::{Accepted, Told};
 use crate::expectations::{BRINGS_AGREED_CLOSES, STOPS_AFTER_DEEP_REORGANISATIONS};
+use crate::life::Life;
 use crate::stage::{Stage, Terms, small};
 use crate::transaction::Transaction;
 use alloy_primitives::Address;
@@ -14,27 +16,21 @@ use microraiden_protocol::{Balance, ChannelChange, ChannelId, Phase, Signature};
 use microraiden_store::{Batch, TaskKind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Nothing is sold when the node was silent for so long: the manager's limit, and what waits for the
 /// disk.
 const SILENCE: Duration = Duration::from_secs(35);
-
-/// A payment that was accepted.
-#[derive(Debug)]
-struct Accepted {
-    /// The units that can no longer be sold, in increasing order.
-    gone: Vec<u64>,
-    /// So many of them were not bought but folded into the refund, none of them above one that was.
-    folded: usize,
-}
+/// What waits for a store that is shared waits longer, and the program may hang.
+const SHARED_SILENCE: Duration = Duration::from_secs(60);
 
 /// What was sold on a channel, and signed for it.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     /// What was accepted in this life without a permit so far.
-    accepted: Vec<Accepted>,
+    pub(crate) accepted: Vec<Accepted>,
     /// Units that content was given for, or may still be.
     sold: BTreeSet<u64>,
     /// How many these are.
@@ -66,6 +62,7 @@ pub(crate) struct Witness {
     /// What has happened, and how often.
     pub(crate) counts: BTreeMap<&'static str, usize>,
     node_heard: Instant,
+    pub(crate) told: Told,
 }
 
 impl Witness {
@@ -77,6 +74,7 @@ impl Witness {
             complaints: Vec::new(),
             counts: BTreeMap::new(),
             node_heard: Instant::now(),
+            told: Told::default(),
         }
     }
 
@@ -111,8 +109,9 @@ impl Witness {
         }
     }
 
-    /// The program hands a batch in: nothing in it may be against the rules.
-    pub(crate) fn handed_in(&mut self, batch: &Batch) {
+    /// The program hands a batch in, or has written it to a store that is shared: nothing in it may be against
+    /// the rules.
+    pub(crate) fn handed_in(&mut self, batch: &Batch, life: &Arc<Life>) {
         let mut rows = BTreeMap::new();
         for transition in &batch.transitions {
             let after = transition.after().row();
@@ -120,8 +119,9 @@ impl Witness {
                 .get(&after.channel)
                 .or_else(|| self.handed.rows.get(&after.channel))
                 .cloned();
+            self.covered(&after.channel, life);
             if let Some(before) = before {
-                let complaint = self.check(&before, after);
+                let complaint = self.check(&before, after, life);
                 self.complaints.extend(
                     complaint
                         .err()
@@ -132,6 +132,9 @@ impl Witness {
         }
         self.note_vanished(batch);
         self.handed.apply(batch, self.terms.n_confirmations);
+        if !self.handed.halted {
+            self.told.resumed();
+        }
     }
 
     /// Notes whose confirmed events a reorganisation takes away.
@@ -147,7 +150,7 @@ impl Witness {
         }
     }
 
-    fn check(&mut self, before: &AccountRow, after: &AccountRow) -> Result<(), String> {
+    fn check(&mut self, before: &AccountRow, after: &AccountRow, life: &Arc<Life>) -> Result<(), String> {
         if after.balance < before.balance {
             return Err(format!(
                 "the balance went from {} to {}",
@@ -165,8 +168,10 @@ impl Witness {
             self.check_claim(after, small(claim))?;
         }
         if after.spends > before.spends {
-            return self.check_acceptance(before, after);
+            return self.check_acceptance(before, after, life);
         }
+        let is_free = |unit: u64| after.unspent.contains(Balance::from(unit));
+        self.freed(&after.channel, is_free);
         Ok(())
     }
 
@@ -184,12 +189,18 @@ impl Witness {
     }
 
     /// A payment was accepted: was the channel for sale, and which units did it take?
-    fn check_acceptance(&mut self, before: &AccountRow, after: &AccountRow) -> Result<(), String> {
+    fn check_acceptance(
+        &mut self,
+        before: &AccountRow,
+        after: &AccountRow,
+        life: &Arc<Life>,
+    ) -> Result<(), String> {
         let channel = after.channel;
         if let Some(promise) = before.promise {
             return Err(format!("sold after {promise:?}"));
         }
-        if STOPS_AFTER_DEEP_REORGANISATIONS && self.handed.halted {
+        let is_told = self.terms.instances == 0 || self.told.is_halted(life);
+        if STOPS_AFTER_DEEP_REORGANISATIONS && self.handed.halted && is_told {
             return Err("sold after a reorganisation deeper than the confirmations".to_owned());
         }
         let confirmed = self.handed.head.saturating_sub(self.terms.n_confirmations);
@@ -222,7 +233,7 @@ impl Witness {
         }
         let folded = usize::try_from(small(after.refund) - small(before.refund)).unwrap();
         let book = self.books.entry(channel).or_default();
-        book.accepted.push(Accepted { gone, folded });
+        book.accepted.push(Accepted::new(gone, folded, life));
         Ok(())
     }
 }
@@ -249,7 +260,11 @@ impl Stage {
                 "channel {channel}: a permit for unit {top} that is not durable"
             ));
         }
-        if witness.node_heard.elapsed() > SILENCE {
+        let limit = match witness.terms.instances {
+            0 => SILENCE,
+            _ => SHARED_SILENCE,
+        };
+        if witness.node_heard.elapsed() > limit {
             witness.complain(format!(
                 "channel {channel}: sold unit {top} while the node is silent"
             ));
@@ -259,7 +274,7 @@ impl Stage {
         let accepted = book
             .accepted
             .iter()
-            .position(|accepted| accepted.gone.contains(&top));
+            .rposition(|accepted| accepted.gone.contains(&top));
         let accepted = accepted.map(|at| book.accepted.remove(at));
         let count = usize::try_from(price).unwrap();
         let exact = accepted

@@ -9,15 +9,19 @@ use crate::verdict;
 use alloy_primitives::{Address, U256};
 use fastrand::Rng;
 use microraiden_protocol::ChannelId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// The time from block to block.
 const SLOT: Duration = Duration::from_secs(12);
 /// A stale close is disputed in so many slots without trouble.
 pub(crate) const REACTION: usize = 11;
+
+/// After so many slots without trouble the programs know all that is stored.
+const RESTED: usize = 4;
 
 /// How long a close that is on chain could be answered.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,9 +35,14 @@ pub(crate) struct Challenge {
 pub(crate) struct World {
     pub(crate) stage: Arc<Stage>,
     pub(crate) rng: Rng,
-    pub(crate) program: Option<Program>,
-    /// In which slot the program starts when it does not run.
-    pub(crate) starts: usize,
+    /// In which slot a program starts when it does not run, by its place.
+    pub(crate) starts: Vec<usize>,
+    /// How many lives there were.
+    lives: u64,
+    /// Customers on their ways.
+    pub(crate) visits: JoinSet<()>,
+    /// The places of the programs that nothing has happened to in this slot.
+    pub(crate) steady: BTreeSet<usize>,
     pub(crate) slot: usize,
     slot_ends: Instant,
     pub(crate) spells: Spells,
@@ -44,6 +53,8 @@ pub(crate) struct World {
     pub(crate) newest: Option<ChannelId>,
     pub(crate) afterwards: BTreeMap<ChannelId, After>,
     pub(crate) challenges: BTreeMap<ChannelId, Challenge>,
+    /// Slots without trouble at the end.
+    rested: usize,
 }
 
 /// What a run has come to.
@@ -63,8 +74,11 @@ pub(crate) fn run(seed: u64, loud: bool) -> Result<Summary, String> {
         .unwrap();
     runtime.block_on(async {
         let mut world = World::new(seed, loud);
+        tokio::spawn(world.stage.clone().settle_always());
         let outcome = world.play().await;
         world.stage.note(format_args!("{outcome:?}"));
+        // They hold the stage that holds them.
+        world.stage.programs().clear();
         outcome?;
         let counts = world.stage.witness().counts.clone();
         Ok(Summary {
@@ -106,8 +120,10 @@ impl World {
         Self {
             stage,
             rng,
-            program: None,
-            starts: 0,
+            starts: vec![0; terms.instances.max(1)],
+            lives: 0,
+            visits: JoinSet::new(),
+            steady: BTreeSet::new(),
             slot: 0,
             slot_ends: Instant::now() + SLOT,
             spells: Spells::default(),
@@ -116,6 +132,7 @@ impl World {
             newest: None,
             afterwards: BTreeMap::new(),
             challenges: BTreeMap::new(),
+            rested: 0,
         }
     }
 
@@ -128,8 +145,9 @@ impl World {
             self.troubled_slot().await?;
         }
         self.clear_up();
-        if let Some(program) = &self.program {
+        for program in self.stage.programs().iter().flatten() {
             program.life.die_after(u64::MAX);
+            program.life.break_after(u64::MAX);
         }
         self.quiet().await?;
         self.still_sells().await?;
@@ -149,7 +167,7 @@ impl World {
         for _ in 0..self.rng.u8(..6) {
             sleep(Duration::from_millis(self.rng.u64(..2400))).await;
             self.act();
-            self.maybe_die();
+            self.disturb();
         }
         // Most of them where something has just happened.
         let is_eventful = !self.stage.chain().head().receipts.is_empty();
@@ -183,28 +201,47 @@ impl World {
     pub(crate) async fn quiet_slot(&mut self) -> Result<(), String> {
         self.start().await;
         self.end_slot().await;
+        self.rested += 1;
+        if self.rested > RESTED {
+            verdict::memory_is_what_is_stored(self)?;
+        }
         self.mine(1);
         self.look()
     }
 
     async fn start(&mut self) {
-        if self
-            .program
-            .as_ref()
-            .is_some_and(|program| !program.life.is_alive())
-        {
-            self.bury();
+        let mut starting = JoinSet::new();
+        for place in 0..self.starts.len() {
+            let found = self.stage.programs()[place].clone();
+            if found.as_ref().is_some_and(|program| !program.life.is_alive()) {
+                self.bury(place);
+            } else if found.is_some() {
+                continue;
+            }
+            if self.slot >= self.starts[place] {
+                let dies = self.is_troubled() && self.rng.u8(..8) == 0;
+                let dies_after = dies.then(|| self.rng.u64(..3));
+                self.lives += 1;
+                let start = Program::start(self.stage.clone(), self.lives, self.rng.fork(), dies_after);
+                starting.spawn(async move { (place, start.await) });
+            }
         }
-        if self.program.is_none() && self.slot >= self.starts {
-            let dies = self.is_troubled() && self.rng.u8(..8) == 0;
-            let dies_after = dies.then(|| self.rng.u64(..3));
-            self.program = Program::start(&self.stage, &mut self.rng, dies_after).await;
+        while let Some(started) = starting.join_next().await {
+            let (place, program) = started.unwrap();
+            self.stage.programs()[place] = program;
         }
+        let programs = self.stage.programs();
+        let running = programs
+            .iter()
+            .enumerate()
+            .filter(|(_, program)| program.is_some());
+        self.steady = running.map(|(place, _)| place).collect();
     }
 
     /// The operator lets the selling go on.
     pub(crate) async fn resume(&mut self) {
-        if let Some(program) = &self.program {
+        let place = self.rng.usize(..self.starts.len());
+        if let Some(program) = self.stage.program(place) {
             let resumed = timeout(SLOT, program.manager.resume_selling()).await;
             self.stage
                 .note(format_args!("the operator resumes the selling: {resumed:?}"));
@@ -234,15 +271,20 @@ impl World {
 
     /// Has anything gone wrong? And could closes be answered in this slot?
     fn look(&mut self) -> Result<(), String> {
-        if let Some(program) = &mut self.program {
-            while let Some(ended) = program.requests.try_join_next() {
+        let running: Vec<_> = self.stage.programs().iter().flatten().cloned().collect();
+        for program in running {
+            let mut requests = program.requests.lock().unwrap();
+            while let Some(ended) = requests.try_join_next() {
                 ended.map_err(|error| format!("a request has failed: {error}"))?;
             }
+        }
+        while let Some(ended) = self.visits.try_join_next() {
+            ended.map_err(|error| format!("a customer has failed: {error}"))?;
         }
         if let Some(complaint) = self.stage.witness().complaint() {
             return Err(complaint.clone());
         }
-        let fine = self.spells.is_fine() && self.program.is_some();
+        let fine = self.spells.is_fine() && !self.steady.is_empty();
         let chain = self.stage.chain();
         let confirmed = chain
             .head()
