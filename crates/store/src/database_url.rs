@@ -1,5 +1,6 @@
 //! The URL of a database, which may hold a password.
 
+use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,7 +14,7 @@ pub struct DatabaseUrl(String);
 pub struct DatabaseUrlError;
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
-const PASSWORD: &str = "password=";
+const PASSWORD: &str = "password";
 
 impl DatabaseUrl {
     /// The URL with its password.
@@ -26,20 +27,25 @@ impl DatabaseUrl {
         self.without_password() != self.0
     }
 
+    /// A part that a password may have slipped into, because a sign in it was not written as `%…`, is left out.
     fn without_password(&self) -> String {
         let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
-        let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-        let place = match place.rsplit_once('@') {
-            Some((who, host)) => {
+        let (user, rest) = match rest.rsplit_once('@') {
+            Some((who, rest)) => {
                 let user = who.split_once(':').map_or(who, |(user, _)| user);
-                format!("{user}@{host}")
+                let is_one = !user.contains(['/', '?', '&', '=', '@']);
+                (format!("{}@", if is_one { user } else { "" }), rest)
             }
-            None => place.to_owned(),
+            None => (String::new(), rest),
+        };
+        let (host, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let place = user + host;
+        let is_password = |one: &&str| {
+            let name = percent_decode_str(one.split('=').next().unwrap_or_default()).decode_utf8_lossy();
+            name.eq_ignore_ascii_case(PASSWORD)
         };
         let parameters = parameters.split('&').filter(|one| !one.is_empty());
-        let shown: Vec<_> = parameters
-            .filter(|one| !one.to_ascii_lowercase().starts_with(PASSWORD))
-            .collect();
+        let shown: Vec<_> = parameters.filter(|one| !is_password(one)).collect();
         let mark = if shown.is_empty() { "" } else { "?" };
         format!("{scheme}://{place}{mark}{}", shown.join("&"))
     }
@@ -101,6 +107,17 @@ mod tests {
                 "postgres://host/name",
                 true,
             ),
+            (
+                "postgres://host/name?pass%77ord=secret",
+                "postgres://host/name",
+                true,
+            ),
+            (
+                "postgres://ann:secret?or=secret@host/name",
+                "postgres://ann@host/name",
+                true,
+            ),
+            ("postgres://host/name?password=sec@ret", "postgres://@ret", true),
         ] {
             let url: DatabaseUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), shown);

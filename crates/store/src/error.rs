@@ -190,6 +190,24 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The state is in a database now.
+    #[error("the state in {path} was moved to {to}; use that, by --store in place of --state-file")]
+    Moved {
+        /// The file.
+        path: PathBuf,
+        /// The database's URL, without a password.
+        to: String,
+    },
+    /// The state is still to be moved here.
+    #[error(
+        "the state is not all in {path} yet; finish its move by `microraiden migrate --from {from} --to {path}`"
+    )]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+        /// The database that it comes from, as a URL without a password.
+        from: String,
+    },
     /// Written by an earlier version of this program, and only to be read.
     #[error(
         "{path} has the older format {found}; start the receiver once to bring it to the newest, or look at a \

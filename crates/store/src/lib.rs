@@ -5,7 +5,8 @@
 //!
 //! In reading order: [`ChannelStore`] and what it takes and gives, [`StoreError`],
 //! [`MemoryStore`], [`SqliteStore`] with [`backup`], [`restore`] and [`inspect`]; then what several
-//! instances of one receiver share: [`SharedStore`], [`MemoryInstance`], [`PostgresStore`].
+//! instances of one receiver share: [`SharedStore`], [`MemoryInstance`], [`PostgresStore`] with [`restored_database`]
+//! and [`inspect_database`]; at last [`move_to_database`] and [`move_to_file`].
 //!
 //! What a ticket says is durable is there after a restart:
 //!
@@ -38,9 +39,11 @@
 //! them again. After a write that failed nothing is written any more; but a shared store, which can look
 //! what has become of it, comes back by itself.
 
+mod contents;
 mod database_url;
 mod error;
 mod memory;
+mod moving;
 mod parts;
 mod postgres;
 mod runs;
@@ -48,12 +51,14 @@ mod shared;
 mod sqlite;
 mod store;
 
+pub use contents::{Contents, Moving};
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use error::{CopyError, OpenError, StoreError};
 pub use memory::{MemoryInstance, MemoryStore};
-pub use postgres::{DatabaseError, PostgresStore};
+pub use moving::{MoveError, Progress, move_to_database, move_to_file};
+pub use postgres::{DatabaseError, PostgresStore, inspect_database, restored_database};
 pub use shared::{Bid, Changes, Held, Hold, LEASE, Leadership, Purpose, Reading, SharedStore, Word};
-pub use sqlite::{Contents, SqliteStore, backup, inspect, restore};
+pub use sqlite::{SqliteStore, backup, inspect, restore};
 pub use store::{
     Batch, Binding, BoxFuture, ChannelStore, Halt, HaltChange, HaltKind, KEPT_BLOCKS, Snapshot, Task,
     TaskChange, TaskKind, Ticket,

@@ -98,6 +98,18 @@ pub enum DatabaseError {
     /// Parts of the state are missing.
     #[error("the state in the database is not complete; restore it from a backup")]
     Incomplete,
+    /// There are no tables.
+    #[error("there is no state in the database; name another, or begin one by `microraiden proxy --store`")]
+    Empty,
+    /// The state is still to be moved here.
+    #[error(
+        "the state is not all in the database yet; finish its move by `microraiden migrate --from {from} --to …` \
+         with this database"
+    )]
+    Unfinished {
+        /// Where it comes from.
+        from: String,
+    },
     /// The state is somewhere else now.
     #[error("the state in the database was moved to {to}; use that")]
     Moved {

@@ -28,7 +28,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All queries see the same state. Nobody waits for who only reads, so it may take its time.
-const BEGIN: &str = "
+pub(super) const BEGIN: &str = "
     BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
     SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = '1min'";
@@ -62,7 +62,7 @@ struct Seen {
 }
 
 /// Why nothing was read.
-enum Unread {
+pub(super) enum Unread {
     /// A query failed.
     Failed(Fault),
     /// What was read is damaged.
@@ -173,21 +173,29 @@ impl Seen {
 async fn load(session: &Session) -> Result<(Snapshot, Seen), Unread> {
     session.run(BEGIN).await?;
     let mut seen = Seen::now(session).await?;
+    let snapshot = snapshot(session, |account, changed| seen.note(account, changed)).await?;
+    session.commit().await?;
+    Ok((snapshot, seen))
+}
+
+/// Reads everything in the transaction that has begun.
+pub(super) async fn snapshot(
+    session: &Session,
+    mut note: impl FnMut(&Account, TransactionId),
+) -> Result<Snapshot, Unread> {
     let mut accounts = Vec::new();
     read_accounts(session, TransactionId::default(), |account, changed| {
-        seen.note(&account, changed);
+        note(&account, changed);
         accounts.push(account);
     })
     .await?;
-    let snapshot = Snapshot {
+    Ok(Snapshot {
         accounts,
         blocks: read(session, "blocks", chain::SELECT_BLOCKS, chain::read_block).await?,
         events: read(session, "events", chain::SELECT_EVENTS, chain::read_event).await?,
         tasks: read(session, "tasks", chain::SELECT_TASKS, chain::read_task).await?,
         halts: read(session, "halts", chain::SELECT_HALTS, chain::read_halt).await?,
-    };
-    session.commit().await?;
-    Ok((snapshot, seen))
+    })
 }
 
 async fn changes(session: &Session, seen: &Seen, reading: Reading) -> Result<(Changes, Seen), Unread> {

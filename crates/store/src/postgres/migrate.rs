@@ -4,6 +4,7 @@
 use super::columns::{Bytes, Counter};
 use super::error::{DatabaseError, Fault, cause};
 use super::session::{ROUND_TRIP, Session};
+use crate::contents::Moving;
 use crate::store::Binding;
 use microraiden_protocol::Escrow;
 use std::time::Duration;
@@ -27,22 +28,31 @@ const BIND: &str = "
     INSERT INTO binding (schema_version, chain_id, contract, receiver) VALUES (0, $1, $2, $3)";
 
 /// What was found in a database.
-struct Found {
-    version: usize,
-    binding: Binding,
+pub(super) struct Found {
+    pub(super) version: usize,
+    pub(super) binding: Binding,
+    pub(super) moving: Option<Moving>,
+}
+
+impl Found {
+    /// Refuses a state that was moved, or is on the way.
+    pub(super) fn settled(self) -> Result<Self, DatabaseError> {
+        match self.moving {
+            None => Ok(self),
+            Some(Moving::To(to)) => Err(DatabaseError::Moved { to }),
+            Some(Moving::From(from)) => Err(DatabaseError::Unfinished { from }),
+        }
+    }
 }
 
 /// Brings the tables to this version, or makes them. Whoever is refused has changed nothing.
 pub(super) async fn prepare(session: &Session, binding: &Binding) -> Result<(), DatabaseError> {
-    match find(session).await {
+    match find(session).await.and_then(Found::settled) {
         Ok(found) if found.version == SCRIPTS.len() => return compare(&found.binding, binding),
         Ok(_) | Err(DatabaseError::Incomplete) => {}
         Err(error) => return Err(error),
     }
-    session
-        .within(LIMIT, session.client.batch_execute(BEGIN))
-        .await
-        .map_err(failed)?;
+    begin(session).await.map_err(failed)?;
     match migrate(session, binding).await {
         Ok(()) => session.commit().await.map_err(failed),
         Err(error) => {
@@ -52,13 +62,24 @@ pub(super) async fn prepare(session: &Session, binding: &Binding) -> Result<(), 
     }
 }
 
-async fn migrate(session: &Session, binding: &Binding) -> Result<(), DatabaseError> {
+/// Begins a transaction, beside which nobody else makes or moves tables.
+pub(super) async fn begin(session: &Session) -> Result<(), Fault> {
+    session.within(LIMIT, session.client.batch_execute(BEGIN)).await
+}
+
+/// Whether there are tables.
+pub(super) async fn exists(session: &Session) -> Result<bool, Fault> {
+    let query = "SELECT to_regclass('binding') IS NOT NULL AS is_there";
+    let asked = session.client.query_typed_one(query, &[]);
+    Ok(session.within(ROUND_TRIP, asked).await?.try_get("is_there")?)
+}
+
+/// Brings the tables to this version, or makes them, in the transaction that has begun.
+pub(super) async fn migrate(session: &Session, binding: &Binding) -> Result<(), DatabaseError> {
     let client = &session.client;
-    let asked = client.query_typed_one("SELECT to_regclass('binding') IS NOT NULL AS is_there", &[]);
-    let row = session.within(ROUND_TRIP, asked).await.map_err(failed)?;
-    let version = match row.try_get("is_there").map_err(Fault::from).map_err(failed)? {
+    let version = match exists(session).await.map_err(failed)? {
         true => {
-            let found = find(session).await?;
+            let found = find(session).await?.settled()?;
             compare(&found.binding, binding)?;
             found.version
         }
@@ -106,7 +127,7 @@ async fn bind(client: &Client, binding: &Binding) -> Result<u64, tokio_postgres:
 
 /// Makes sure that the state is of this version, and ours.
 pub(super) async fn check(session: &Session, binding: &Binding) -> Result<(), DatabaseError> {
-    let found = find(session).await?;
+    let found = find(session).await?.settled()?;
     if found.version != SCRIPTS.len() {
         return Err(DatabaseError::Incomplete);
     }
@@ -114,8 +135,8 @@ pub(super) async fn check(session: &Session, binding: &Binding) -> Result<(), Da
 }
 
 /// What there is; [`DatabaseError::Incomplete`] where there are no tables yet.
-async fn find(session: &Session) -> Result<Found, DatabaseError> {
-    let query = "SELECT schema_version, chain_id, contract, receiver, moved_to FROM binding";
+pub(super) async fn find(session: &Session) -> Result<Found, DatabaseError> {
+    let query = "SELECT schema_version, chain_id, contract, receiver, moved_to, moved_from FROM binding";
     let rows = session
         .within(ROUND_TRIP, session.client.query_typed(query, &[]))
         .await;
@@ -129,16 +150,21 @@ async fn find(session: &Session) -> Result<Found, DatabaseError> {
         return Err(DatabaseError::Incomplete);
     };
     let foreign = |error| DatabaseError::Foreign { cause: cause(error) };
-    if let Some(to) = row.try_get("moved_to").map_err(foreign)? {
-        return Err(DatabaseError::Moved { to });
-    }
     let found: i32 = row.try_get("schema_version").map_err(foreign)?;
     let version = usize::try_from(found).unwrap_or_default();
     if version > SCRIPTS.len() {
         return Err(DatabaseError::NewerVersion { found });
     }
     let binding = read_binding(row).map_err(foreign)?;
-    Ok(Found { version, binding })
+    let (to, from): (Option<_>, Option<_>) = (
+        row.try_get("moved_to").map_err(foreign)?,
+        row.try_get("moved_from").map_err(foreign)?,
+    );
+    Ok(Found {
+        version,
+        binding,
+        moving: to.map(Moving::To).or(from.map(Moving::From)),
+    })
 }
 
 fn read_binding(row: &Row) -> Result<Binding, tokio_postgres::Error> {
@@ -151,7 +177,7 @@ fn read_binding(row: &Row) -> Result<Binding, tokio_postgres::Error> {
     })
 }
 
-fn compare(found: &Binding, wanted: &Binding) -> Result<(), DatabaseError> {
+pub(super) fn compare(found: &Binding, wanted: &Binding) -> Result<(), DatabaseError> {
     if found.escrow.chain_id != wanted.escrow.chain_id {
         return Err(DatabaseError::OtherChain {
             found: found.escrow.chain_id,

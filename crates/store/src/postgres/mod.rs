@@ -9,7 +9,7 @@
 //! holds for all), [`migrate`] (the tables), [`error`] (what has become of a statement), [`columns`],
 //! [`accounts`] and [`chain`] (values and tables), [`transaction`] (one batch), [`batcher`] (group commit),
 //! [`pool`] and [`hold`] (accounts that nobody else changes), [`feed`] (what others have written), [`lease`]
-//! (who leads).
+//! (who leads), [`moving`] (to and from a file).
 
 mod accounts;
 mod batcher;
@@ -20,6 +20,7 @@ mod feed;
 mod hold;
 mod lease;
 mod migrate;
+mod moving;
 mod password;
 mod pool;
 mod session;
@@ -28,6 +29,8 @@ mod transaction;
 mod url;
 
 pub use error::DatabaseError;
+pub(crate) use moving::{SourceDatabase, TargetDatabase};
+pub use moving::{inspect_database, restored_database};
 
 use crate::error::StoreError;
 use crate::shared::{Bid, Changes, Held, Leadership, Purpose, Reading, SharedStore};

@@ -16,7 +16,11 @@ CREATE TABLE binding (
     contract       address NOT NULL,
     receiver       address NOT NULL,
     -- Where the state was moved to: nothing may be sold by this copy of it any more.
-    moved_to       text
+    moved_to       text,
+    -- Where the state is being moved from: nothing may be sold by this copy of it yet.
+    moved_from     text,
+
+    CHECK (moved_to IS NULL OR moved_from IS NULL)
 );
 
 CREATE TABLE accounts (

@@ -89,46 +89,7 @@ impl Database {
 
     /// Opens a connection, whatever there is.
     pub(super) async fn connect(&self, heard: Option<Arc<Notify>>) -> Result<Session, DatabaseError> {
-        let mut refused = None;
-        for (server, limit) in self.target.servers() {
-            match self.connect_to(server, limit, heard.clone()).await {
-                Ok(session) => return Ok(session),
-                Err(error) => refused = Some(error),
-            }
-        }
-        // There is at least one server.
-        Err(refused.unwrap_or(DatabaseError::ReadOnly))
-    }
-
-    async fn connect_to(
-        &self,
-        server: &Config,
-        limit: Duration,
-        heard: Option<Arc<Notify>>,
-    ) -> Result<Session, DatabaseError> {
-        let unreachable = |fault: Fault| DatabaseError::Unreachable { cause: fault.cause };
-        let connecting = time::timeout(limit, server.connect(self.target.tls.clone()));
-        let (client, mut connection) = connecting
-            .await
-            .map_err(|_| unreachable(Fault::too_slow()))?
-            .map_err(DatabaseError::of_connecting)?;
-        let driver = self.runtime.spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-                if let (AsyncMessage::Notification(_), Some(heard)) = (message, &heard) {
-                    heard.notify_one();
-                }
-            }
-            if let Some(heard) = heard {
-                heard.notify_one();
-            }
-        });
-        let mut session = Session {
-            client,
-            driver,
-            backend: None,
-        };
-        session.introduce().await?;
-        Ok(session)
+        connect(&self.target, &self.runtime, heard).await
     }
 
     /// Tells of what is better otherwise.
@@ -176,6 +137,55 @@ impl Database {
     fn lost(&self) -> MutexGuard<'_, Vec<Backend>> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens a connection to whichever server can be written to, whatever there is.
+pub(super) async fn connect(
+    target: &Target,
+    runtime: &Handle,
+    heard: Option<Arc<Notify>>,
+) -> Result<Session, DatabaseError> {
+    let mut refused = None;
+    for (server, limit) in target.servers() {
+        match connect_to(target, server, limit, runtime, heard.clone()).await {
+            Ok(session) => return Ok(session),
+            Err(error) => refused = Some(error),
+        }
+    }
+    // There is at least one server.
+    Err(refused.unwrap_or(DatabaseError::ReadOnly))
+}
+
+async fn connect_to(
+    target: &Target,
+    server: &Config,
+    limit: Duration,
+    runtime: &Handle,
+    heard: Option<Arc<Notify>>,
+) -> Result<Session, DatabaseError> {
+    let unreachable = |fault: Fault| DatabaseError::Unreachable { cause: fault.cause };
+    let connecting = time::timeout(limit, server.connect(target.tls.clone()));
+    let (client, mut connection) = connecting
+        .await
+        .map_err(|_| unreachable(Fault::too_slow()))?
+        .map_err(DatabaseError::of_connecting)?;
+    let driver = runtime.spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let (AsyncMessage::Notification(_), Some(heard)) = (message, &heard) {
+                heard.notify_one();
+            }
+        }
+        if let Some(heard) = heard {
+            heard.notify_one();
+        }
+    });
+    let mut session = Session {
+        client,
+        driver,
+        backend: None,
+    };
+    session.introduce().await?;
+    Ok(session)
 }
 
 /// One connection.

@@ -21,7 +21,7 @@ const REPETITIONS: u32 = 10;
 const STILL_LEADING: &str = "
     SELECT 1 FROM lease WHERE fence = $1 AND holder = $2 AND expires > clock_timestamp() FOR KEY SHARE";
 
-const RAISE_GENERATION: &str = "UPDATE generation SET number = number + 1";
+pub(super) const RAISE_GENERATION: &str = "UPDATE generation SET number = number + 1";
 
 const TELL: &str = "SELECT pg_notify('microraiden', '')";
 

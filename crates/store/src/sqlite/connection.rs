@@ -4,6 +4,7 @@ use super::columns::Bytes;
 use super::file::StateFile;
 use super::mark::Mark;
 use super::{accounts, chain, checksum, integrity};
+use crate::contents::Moving;
 use crate::error::OpenError;
 use crate::store::Binding;
 use microraiden_protocol::Escrow;
@@ -21,6 +22,10 @@ pub(super) enum Kind {
     State,
     /// A backup of one, which nothing is written to.
     Backup,
+    /// What was a state file, until its state was moved into a database.
+    Moved,
+    /// What will be a state file, when the move from a database is finished.
+    Arriving,
 }
 
 impl Kind {
@@ -28,6 +33,8 @@ impl Kind {
         i32::from_be_bytes(match self {
             Self::State => *b"uRdn",
             Self::Backup => *b"uRdb",
+            Self::Moved => *b"uRdm",
+            Self::Arriving => *b"uRda",
         })
     }
 }
@@ -122,25 +129,64 @@ fn check_identity(connection: &Connection, file: &StateFile) -> Result<(), OpenE
         connection.pragma_update(None, "application_id", Kind::State.application_id())?;
         return Ok(());
     }
-    match kind(connection, &file.path)? {
+    check_is_state(connection, &file.path)
+}
+
+/// Refuses what is ours, but is no state file, or is none any more, or not yet.
+pub(super) fn check_is_state(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let path = path.to_owned();
+    match kind(connection, &path)? {
         Kind::State => Ok(()),
-        Kind::Backup => Err(OpenError::Backup {
-            path: file.path.clone(),
+        Kind::Backup => Err(OpenError::Backup { path }),
+        Kind::Moved => Err(OpenError::Moved {
+            path,
+            to: place(connection)?,
+        }),
+        Kind::Arriving => Err(OpenError::Unfinished {
+            path,
+            from: place(connection)?,
         }),
     }
 }
 
 /// What a file is for, if it is ours.
 pub(super) fn kind(connection: &Connection, path: &Path) -> Result<Kind, OpenError> {
+    let kinds = [Kind::State, Kind::Backup, Kind::Moved, Kind::Arriving];
     let id = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
-    match id {
-        Ok(id) if id == Kind::State.application_id() => Ok(Kind::State),
-        Ok(id) if id == Kind::Backup.application_id() => Ok(Kind::Backup),
-        Err(error) if error.sqlite_error_code() != Some(ErrorCode::NotADatabase) => Err(error.into()),
-        _ => Err(OpenError::NotAStateFile {
-            path: path.to_owned(),
-        }),
-    }
+    let known = match id {
+        Err(error) if error.sqlite_error_code() != Some(ErrorCode::NotADatabase) => return Err(error.into()),
+        Err(_) => None,
+        Ok(id) => kinds.into_iter().find(|kind| kind.application_id() == id),
+    };
+    known.ok_or_else(|| OpenError::NotAStateFile {
+        path: path.to_owned(),
+    })
+}
+
+/// Says in a file that its state was moved, or is on the way: to or from a place, as its kind says.
+pub(super) fn write_moving(transaction: &Transaction<'_>, kind: Kind, place: &str) -> rusqlite::Result<()> {
+    transaction.execute("CREATE TABLE moved (place TEXT NOT NULL) STRICT", [])?;
+    transaction.execute("INSERT INTO moved VALUES (?1)", [place])?;
+    transaction.pragma_update(None, "application_id", kind.application_id())
+}
+
+/// Makes a state file of whatever it was.
+pub(super) fn write_state(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("DROP TABLE IF EXISTS moved", [])?;
+    transaction.pragma_update(None, "application_id", Kind::State.application_id())
+}
+
+/// Whether the state was moved, or is on the way.
+pub(super) fn moving(connection: &Connection, path: &Path) -> Result<Option<Moving>, OpenError> {
+    Ok(match kind(connection, path)? {
+        Kind::State | Kind::Backup => None,
+        Kind::Moved => Some(Moving::To(place(connection)?)),
+        Kind::Arriving => Some(Moving::From(place(connection)?)),
+    })
+}
+
+fn place(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_one("SELECT place FROM moved", [], |row| row.get(0))
 }
 
 /// Runs after a commit, as SQLite's own automatic checkpoint would; but that one passes over

@@ -3,9 +3,10 @@
 use super::connection::{self, Kind, damaged};
 use super::file::{self, beside};
 use super::mark::HighWaterMark;
-use super::reader::{Contents, Source, contents};
+use super::reader::{Source, contents};
 use super::{chain, integrity};
-use crate::error::{CopyError, OpenError};
+use crate::contents::Contents;
+use crate::error::CopyError;
 use crate::store::{Halt, HaltChange, HaltKind};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use std::error::Error;
@@ -27,9 +28,7 @@ use tempfile::NamedTempFile;
 pub fn backup(state_file: &Path, to: &Path, replace: bool) -> Result<Contents, CopyError> {
     check_target(to, replace)?;
     let source = Source::open(state_file)?;
-    if source.kind == Kind::Backup {
-        return Err(OpenError::Backup { path: source.path }.into());
-    }
+    connection::check_is_state(&source.connection, &source.path)?;
     source.check_log()?;
     let copy = NewFile::copy(&source, to)?;
     copy.change(|transaction| {
@@ -45,7 +44,7 @@ pub fn backup(state_file: &Path, to: &Path, replace: bool) -> Result<Contents, C
     Ok(contents)
 }
 
-/// Makes a state file of a backup, or of what is left of a state file.
+/// Makes a state file of a backup, or of what is left of a state file, also of one that was moved.
 ///
 /// What was accepted after the backup is not known in it, so it says that it was restored
 /// ([`HaltKind::Restored`]), and its channels sell nothing until the operator accepts the risk.
@@ -64,8 +63,8 @@ pub fn restore(from: &Path, state_file: &Path) -> Result<Contents, CopyError> {
         .try_for_each(|suffix| exists(beside(state_file, suffix)))?;
     let source = Source::open(from)?;
     let _not_in_use = match source.kind {
-        Kind::State => Some(file::lock(&source.path)?),
         Kind::Backup => None,
+        Kind::State | Kind::Moved | Kind::Arriving => Some(file::lock(&source.path)?),
     };
     let copy = NewFile::copy(&source, state_file)?;
     // Before the checksums are written anew.
@@ -80,7 +79,7 @@ pub fn restore(from: &Path, state_file: &Path) -> Result<Contents, CopyError> {
             block: None,
         };
         chain::write_halt(transaction, &HaltChange::Set(halt))?;
-        transaction.pragma_update(None, "application_id", Kind::State.application_id())
+        connection::write_state(transaction)
     })?;
     let contents = copy.read()?;
     let lock = file::lock(state_file)?;
@@ -110,7 +109,7 @@ fn check_target(to: &Path, replace: bool) -> Result<(), CopyError> {
 }
 
 /// A copy under a name that is not yet the right one, in the same folder.
-struct NewFile {
+pub(super) struct NewFile {
     temporary: NamedTempFile,
     source: PathBuf,
     target: PathBuf,
@@ -119,15 +118,7 @@ struct NewFile {
 impl NewFile {
     /// Copies what is there at one moment, and brings the copy to the newest version.
     fn copy(source: &Source, target: &Path) -> Result<Self, CopyError> {
-        let temporary = tempfile::Builder::new()
-            .prefix(".microraiden-")
-            .tempfile_in(file::folder(target))
-            .map_err(|error| write_failed(target, error))?;
-        let copy = Self {
-            temporary,
-            source: source.path.clone(),
-            target: target.to_owned(),
-        };
+        let copy = Self::empty(source.path.clone(), target)?;
         // One statement reads one state. SQLite's backup interface would begin again after each write.
         let name = copy.temporary.path().to_str();
         let name = name.ok_or_else(|| copy.failed(io::Error::from(io::ErrorKind::InvalidFilename)))?;
@@ -141,7 +132,20 @@ impl NewFile {
         Ok(copy)
     }
 
-    fn connect(&self) -> Result<Connection, CopyError> {
+    /// A file with nothing in it. `source` is what the errors are about when it cannot be read back.
+    pub(super) fn empty(source: PathBuf, target: &Path) -> Result<Self, CopyError> {
+        let temporary = tempfile::Builder::new()
+            .prefix(".microraiden-")
+            .tempfile_in(file::folder(target))
+            .map_err(|error| write_failed(target, error))?;
+        Ok(Self {
+            temporary,
+            source,
+            target: target.to_owned(),
+        })
+    }
+
+    pub(super) fn connect(&self) -> Result<Connection, CopyError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || -> rusqlite::Result<_> {
             let connection = Connection::open_with_flags(self.temporary.path(), flags)?;
@@ -168,7 +172,7 @@ impl NewFile {
     }
 
     /// Gives it its name when it is on the disk, and waits until the name is, too.
-    fn put_in_place(self, replace: bool) -> Result<(), CopyError> {
+    pub(super) fn put_in_place(self, replace: bool) -> Result<(), CopyError> {
         let Self {
             temporary, target, ..
         } = self;
@@ -185,7 +189,7 @@ impl NewFile {
         folder.map_err(|error| write_failed(&target, error))
     }
 
-    fn failed(&self, cause: impl Error + Send + Sync + 'static) -> CopyError {
+    pub(super) fn failed(&self, cause: impl Error + Send + Sync + 'static) -> CopyError {
         write_failed(&self.target, cause)
     }
 
@@ -200,7 +204,7 @@ impl NewFile {
     }
 }
 
-fn write_failed(target: &Path, cause: impl Error + Send + Sync + 'static) -> CopyError {
+pub(super) fn write_failed(target: &Path, cause: impl Error + Send + Sync + 'static) -> CopyError {
     CopyError::Write {
         path: target.to_owned(),
         cause: Box::new(cause),

@@ -67,7 +67,7 @@ pub(super) fn claim(path: &Path) -> Result<StateFile, OpenError> {
 }
 
 /// The path without symbolic links, also when only the folder is there.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     match (path.canonicalize(), path.file_name()) {
         (Err(error), Some(name)) if error.kind() == ErrorKind::NotFound => {
             Ok(folder(path).canonicalize()?.join(name))
@@ -110,7 +110,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 /// Whether it is a file for this user alone; its length, if there is one.
-fn check_private(path: &Path) -> Result<Option<u64>, OpenError> {
+pub(super) fn check_private(path: &Path) -> Result<Option<u64>, OpenError> {
     let Some(metadata) = metadata(path)? else {
         return Ok(None);
     };

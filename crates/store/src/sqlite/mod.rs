@@ -7,7 +7,7 @@
 //! In reading order: [`file`] (who may use the file), [`connection`] (what the file must be),
 //! [`integrity`], [`mark`] and [`checksum`] (whether it is whole), [`writer`] and [`group`] (group
 //! commit), [`accounts`] and [`chain`] (the tables), [`columns`] (the values), [`reader`] and [`copy`]
-//! (backups).
+//! (backups), [`moving`] (to and from a database).
 
 mod accounts;
 mod chain;
@@ -19,11 +19,13 @@ mod file;
 mod group;
 mod integrity;
 mod mark;
+mod moving;
 mod reader;
 mod writer;
 
 pub use copy::{backup, restore};
-pub use reader::{Contents, inspect};
+pub(crate) use moving::{SourceFile, TargetFile};
+pub use reader::inspect;
 
 use crate::error::{OpenError, StoreError};
 use crate::store::{Batch, Binding, BoxFuture, ChannelStore, Snapshot, Ticket};

@@ -4,25 +4,12 @@ use super::checksum;
 use super::connection::{self, Kind};
 use super::file::{self, beside};
 use super::integrity;
+use crate::contents::Contents;
 use crate::error::{OpenError, StoreError};
-use crate::store::{Binding, Snapshot};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// What a state file or a backup holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contents {
-    /// What the state belongs to.
-    pub binding: Binding,
-    /// The version of the file's format.
-    pub version: i64,
-    /// When it was made, if it is a backup.
-    pub backup_of: Option<SystemTime>,
-    /// The state.
-    pub snapshot: Snapshot,
-}
 
 /// Reads a state file, or a backup, as it is now, also while a process uses it.
 ///
@@ -110,6 +97,7 @@ pub(super) fn contents(connection: &Connection, path: &Path) -> Result<Contents,
             binding: connection::binding(&transaction)?,
             version: connection::version(&transaction, path)?,
             backup_of: made_at(&transaction)?,
+            moving: connection::moving(&transaction, path)?,
             snapshot: super::load(&transaction).map_err(|error| unreadable(path, error))?,
         })
     };
