@@ -8,7 +8,7 @@ use crate::proxy::Database;
 use crate::proxy::args::ProxyArgs;
 use crate::proxy::init::InitArgs;
 use crate::request::args::RequestArgs;
-use crate::state::args::{BackupArgs, RestoreArgs, StateFileArgs};
+use crate::state::args::{BackupArgs, MigrateArgs, RestoreArgs, ShowStateArgs};
 use crate::stats::StatsArgs;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use microraiden_chain::deploy::MINIMUM_CHALLENGE_PERIOD;
@@ -79,10 +79,12 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Copy the state file of a proxy, which may be running, into a backup
     Backup(BackupArgs),
-    /// Make a state file of a backup
+    /// Make a state file of a backup, or say that a database was restored
     Restore(RestoreArgs),
-    /// Show what is in a state file or a backup
-    State(StateFileArgs),
+    /// Show what is in a state file, a backup or a database
+    State(ShowStateArgs),
+    /// Move a state file into a database that several proxies share, or back
+    Migrate(MigrateArgs),
     /// Close all channels of a receiver that bring in enough
     CloseAll(CloseAllArgs),
     /// Bring what is owed on open channels on chain; they stay open
@@ -140,6 +142,7 @@ impl Command {
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::State(_)
+            | Self::Migrate(_)
             | Self::ResumeSelling(_)
             | Self::Account(_)
             | Self::Get(_)

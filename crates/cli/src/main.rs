@@ -14,6 +14,7 @@ mod hash_password;
 mod keys;
 mod operate;
 mod pay_proxy;
+mod progress;
 mod proxy;
 #[cfg(test)]
 mod reference;
@@ -66,8 +67,9 @@ fn main() -> ExitCode {
             Command::Proxy(args) => proxy::run(*args).await,
             Command::Init(args) => proxy::init::run(&args),
             Command::Backup(args) => state::run_backup(&args),
-            Command::Restore(args) => state::run_restore(&args),
-            Command::State(args) => state::run_state(&args),
+            Command::Restore(args) => state::run_restore(&args).await,
+            Command::State(args) => state::run_state(&args).await,
+            Command::Migrate(args) => state::migrate::run(&args).await,
             Command::Account(args) => account::run(args).await,
             Command::Get(args) => request::run(Method::GET, args).await,
             Command::Post(args) => request::run(Method::POST, args).await,

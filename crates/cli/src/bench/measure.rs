@@ -4,9 +4,9 @@
 use super::figures::{Figures, ratio};
 use super::load::{Outcome, Pace, Requests, Window};
 use super::machine::{self, Cores};
-use super::progress::Progress;
 use super::stock::{self, Goods, Payer};
 use crate::Failure;
+use crate::progress::Progress;
 use microraiden_protocol::BalanceProof;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -15,7 +15,6 @@ mod load;
 mod machine;
 mod measure;
 mod own;
-mod progress;
 mod receiver;
 mod remote;
 mod report;
@@ -23,8 +22,8 @@ mod seller;
 mod stock;
 
 use crate::args::BenchArgs;
+use crate::progress::Progress;
 use crate::{Failure, interrupted};
-use progress::Progress;
 use std::io::IsTerminal;
 
 /// Measures and reports.

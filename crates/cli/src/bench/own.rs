@@ -3,12 +3,12 @@
 use super::apart::Apart;
 use super::machine::Cores;
 use super::measure::{Measuring, Plan};
-use super::progress::Progress;
 use super::receiver::{self, PRICE, Till};
 use super::report::{Report, Setting};
 use super::stock::{self, Goods, Payer};
 use crate::Failure;
 use crate::args::BenchArgs;
+use crate::progress::Progress;
 use crate::proxy::Database;
 use crate::sandbox::{self, RECEIVER};
 use http::HeaderMap;

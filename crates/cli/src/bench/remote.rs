@@ -3,11 +3,11 @@
 use super::machine::Cores;
 use super::measure::{Measuring, Plan};
 use super::own::difference;
-use super::progress::Progress;
 use super::report::{Report, Setting};
 use super::seller::{Seller, resolve};
 use super::stock::{self, Goods, Payer};
 use crate::args::{BenchArgs, ContractArgs};
+use crate::progress::Progress;
 use crate::proxy::check_play_money;
 use crate::{Failure, amounts, deployment_file, interrupted, keys};
 use http::HeaderMap;

@@ -1,15 +1,20 @@
-//! `microraiden backup`, `restore` and `state`: what an operator does with state files.
+//! `microraiden backup`, `restore`, `state` and `migrate`: what an operator does with state files, and with databases
+//! in their place.
 
 pub(crate) mod args;
 mod default;
+pub(crate) mod migrate;
 mod summary;
 
 pub(crate) use default::{default_file, default_quota_file};
 
 use crate::Failure;
 use crate::deploy::wants_json;
-use args::{BackupArgs, RestoreArgs, StateFileArgs};
-use microraiden_store::{Contents, backup, inspect, restore};
+use crate::exit::Misuse;
+use args::{BackupArgs, RestoreArgs, ShowStateArgs};
+use microraiden_store::{
+    Contents, DatabaseUrl, backup, inspect, inspect_database, restore, restored_database,
+};
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
@@ -20,64 +25,105 @@ use summary::Summary;
 pub(crate) fn run_backup(args: &BackupArgs) -> Result<(), Failure> {
     let begin = Instant::now();
     let contents = backup(&args.state_file, &args.to, args.force)?;
-    show(&contents, wants_json(args.json), Some((&args.to, begin)));
+    show(&contents, wants_json(args.json), Some(written(&args.to, begin)));
     Ok(())
 }
 
-/// Makes a state file of a backup, and says what that means.
-pub(crate) fn run_restore(args: &RestoreArgs) -> Result<(), Failure> {
+/// Makes a state file of a backup, or takes note that a database was restored, and says what that means.
+pub(crate) async fn run_restore(args: &RestoreArgs) -> Result<(), Failure> {
     let begin = Instant::now();
-    let contents = restore(&args.from, &args.state_file)?;
-    show(&contents, wants_json(args.json), Some((&args.state_file, begin)));
-    eprintln!("{}", consequences(Summary::of(&contents).channels.unsettled()));
+    let (contents, done, place) = match (&args.store, &args.from, &args.state_file) {
+        (Some(store), _, _) => {
+            let contents = restored_database(&store.0).await?;
+            (contents, noted(&store.0), "database")
+        }
+        (None, Some(from), Some(state_file)) => {
+            let contents = restore(from, state_file)?;
+            (contents, written(state_file, begin), "state file")
+        }
+        _ => return Err(Misuse("name --from and --state-file, or --store".to_owned()).into()),
+    };
+    show(&contents, wants_json(args.json), Some(done));
+    let channels = Summary::of(&contents).channels.unsettled();
+    eprintln!("{}", consequences(channels, place));
     Ok(())
 }
 
-/// Shows what is in a state file or a backup.
-pub(crate) fn run_state(args: &StateFileArgs) -> Result<(), Failure> {
-    let contents = inspect(&args.state_file)?;
+/// Shows what is in a state file, a backup or a database.
+pub(crate) async fn run_state(args: &ShowStateArgs) -> Result<(), Failure> {
+    let contents = match (&args.store, &args.state_file) {
+        (Some(store), _) => inspect_database(&store.0).await?,
+        (None, Some(file)) => inspect(file)?,
+        (None, None) => return Err(Misuse("name --state-file or --store".to_owned()).into()),
+    };
     show(&contents, wants_json(args.json), None);
     Ok(())
 }
 
-/// Prints what a state holds, and, if it was just written, where it is and how long that took.
-fn show(contents: &Contents, json: bool, written: Option<(&Path, Instant)>) {
+/// What was done, for programs and for people.
+struct Done {
+    fields: Map<String, Value>,
+    line: String,
+}
+
+/// A file was written, in the time since.
+fn written(path: &Path, begin: Instant) -> Done {
+    let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let seconds = begin.elapsed().as_secs_f64();
+    let fields = [
+        ("file", path.to_string_lossy().into()),
+        ("bytes", bytes.into()),
+        ("seconds", seconds.into()),
+    ];
+    Done {
+        fields: named(fields),
+        line: format!(
+            "Written to {}: {} in {seconds:.1} s.",
+            path.display(),
+            indicatif::HumanBytes(bytes)
+        ),
+    }
+}
+
+/// A database knows that it was restored.
+fn noted(store: &DatabaseUrl) -> Done {
+    Done {
+        fields: named([("store", store.to_string().into())]),
+        line: format!("Noted in {store}: it was restored."),
+    }
+}
+
+fn named<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
+/// Prints what a state holds, and what was done to get there.
+fn show(contents: &Contents, json: bool, done: Option<Done>) {
     let summary = Summary::of(contents);
-    let written = written.map(|(path, begin)| {
-        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
-        (path, bytes, begin.elapsed())
-    });
     if json {
-        let mut object = Map::<String, Value>::new();
-        if let Some((path, bytes, time)) = written {
-            object.insert("file".to_owned(), path.to_string_lossy().into());
-            object.insert("bytes".to_owned(), bytes.into());
-            object.insert("seconds".to_owned(), time.as_secs_f64().into());
-        }
+        let mut object = done.map_or_else(Map::new, |done| done.fields);
         object.extend(summary.json());
         println!("{:#}", Value::Object(object));
         return;
     }
     println!("{}", summary.table());
-    if let Some((path, bytes, time)) = written {
-        let size = indicatif::HumanBytes(bytes);
-        println!(
-            "Written to {}: {size} in {:.1} s.",
-            path.display(),
-            time.as_secs_f64()
-        );
+    if let Some(done) = done {
+        println!("{}", done.line);
     }
 }
 
 /// What a restored state can do, cannot do, and may cost.
-fn consequences(channels: usize) -> String {
+fn consequences(channels: usize, place: &str) -> String {
     format!(
         "
 Payments that were accepted after the backup are not known in this state. All channels that were opened before it
 is started ({channels} of them in the backup and not settled) sell nothing until you decide otherwise.
 
 What next:
-- Start `microraiden proxy` with this state file. It goes on following the chain and disputes stale closes with
+- Start `microraiden proxy` with this {place}. It goes on following the chain and disputes stale closes with
   the proofs that it has. It sells on channels that are opened from then on.
 - Close the old channels by `microraiden close-all`; their senders can open new ones.
 - Or accept the risk: `microraiden resume-selling`, or start the proxy with --resume-selling.

@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets};
 use microraiden_protocol::{Amount, BlockNumber, Phase};
-use microraiden_store::{Contents, Halt, HaltKind, TaskKind};
+use microraiden_store::{Contents, Halt, HaltKind, Moving, TaskKind};
 use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -79,6 +79,11 @@ impl<'a> Summary<'a> {
             .into_iter()
             .map(|(kind, count)| (kind.to_owned(), count.into()))
             .collect();
+        let (moved_to, arriving_from) = match &self.contents.moving {
+            Some(Moving::To(place)) => (Some(place), None),
+            Some(Moving::From(place)) => (None, Some(place)),
+            None => (None, None),
+        };
         let halts: Vec<_> = self.contents.snapshot.halts.iter().map(halt_json).collect();
         let value = json!({
             "chain_id": binding.escrow.chain_id,
@@ -86,6 +91,8 @@ impl<'a> Summary<'a> {
             "receiver": binding.receiver.to_string(),
             "format": version,
             "backup_made_at": self.contents.backup_of.map(unix_seconds),
+            "moved_to": moved_to,
+            "arriving_from": arriving_from,
             "head": self.head.map(|head| head.0),
             "channels": {
                 "pending": channels.pending,
@@ -117,6 +124,11 @@ impl<'a> Summary<'a> {
         row("Format", version.to_string());
         if let Some(made_at) = self.contents.backup_of {
             row("Backup made", ago(made_at));
+        }
+        match &self.contents.moving {
+            Some(Moving::To(place)) => row("Moved to", place.clone()),
+            Some(Moving::From(place)) => row("Not all here yet from", place.clone()),
+            None => {}
         }
         row(
             "Head block",
