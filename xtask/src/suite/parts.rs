@@ -38,15 +38,17 @@ pub(super) const PARTS: &[Part] = &[
 
 const NO_NODE: &str = "Node.js with npm is needed for the contracts and for the independent node of the tests: \
      install Node.js 20 or newer (on Debian: `apt-get install nodejs npm`)";
-const NO_PROGRAM: &str = "curl, jq and ip are needed to do what the documentation says, Chromium to look at the paywall page: install \
-     them (on Debian: `apt-get install curl jq iproute2 chromium`)";
+const NO_PROGRAM: &str = "curl, jq and ip are needed to do what the documentation says, Chromium to look at the paywall page, nginx and \
+     HAProxy to stand before several receivers: install them (on Debian: `apt-get install curl jq iproute2 chromium nginx haproxy`)";
 /// Programs of Debian, by the packages that hold them, and what they tell their version by. Chromium's package brings
-/// the fonts that it draws with.
-const PROGRAMS: [[&str; 3]; 4] = [
+/// the fonts that it draws with; servers are in nobody's path but root's.
+const PROGRAMS: [[&str; 3]; 6] = [
     ["curl", "curl", "-V"],
     ["jq", "jq", "-V"],
     ["ip", "iproute2", "-V"],
     ["chromium", "chromium", "--version"],
+    ["/usr/sbin/nginx", "nginx", "-v"],
+    ["/usr/sbin/haproxy", "haproxy", "-v"],
 ];
 const NO_POSTGRES: &str = "PostgreSQL is needed for the tests of the shared state: install it (on Debian: `apt-get install postgresql`)";
 const NO_LINTS: &str = "rustfmt and clippy are needed: `rustup component add rustfmt clippy`";
@@ -68,12 +70,14 @@ fn install(run: &mut Run<'_>) -> Result<(), Failure> {
     }
     for [program, package, version] in PROGRAMS {
         let is_there = || Program::new(program, [version]).succeeds(root);
-        let is_there = is_there() || debian::install(root, package) && is_there();
-        if !is_there {
+        // Programs are what the tests use: whether a package could start a server of its own does not matter.
+        if !is_there() {
+            debian::install(root, package);
+        }
+        if !is_there() {
             return Err(Failure::Missing(NO_PROGRAM));
         }
     }
-    // Its programs are what the tests use: whether the package could start a server of its own does not matter.
     if !has_postgres() {
         debian::install(root, "postgresql");
     }
@@ -150,7 +154,10 @@ fn rust_tests(run: &mut Run<'_>) -> Result<(), Failure> {
         let on_anvil = workspace("test", ["--test=wire", "--test=closing"]);
         run.tests(&on_anvil.with("MICRORAIDEN_TEST_NODE", "anvil"))?;
     }
-    Ok(())
+    run.run(&Program::new(
+        "env",
+        ["target/python/bin/python", "tests/balancers.py"],
+    ))
 }
 
 /// The library for browsers against a real node, and the page in a real browser; after the builds, since the tests start
