@@ -175,7 +175,9 @@ impl Crowd {
                 Answer::AlreadySpent
             }
             // Also for somebody who repeats too often what is refused.
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Answer::Nothing,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::TOO_MANY_REQUESTS => {
+                Answer::Nothing
+            }
             status => panic!("{status} for {name}: {body}"),
         }
     }
