@@ -119,6 +119,14 @@ impl Slot {
         }
     }
 
+    /// Nobody sees to the queue any more; who waits is not answered.
+    pub(crate) fn abandon_queue(&self) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let abandoned = inside.queue.take();
+        drop(inside);
+        drop(abandoned);
+    }
+
     /// Holds the account in the store, from now on: nothing is decided on trust until that is over.
     pub(crate) fn hold(self: &Arc<Self>) -> Holding {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,7 +174,8 @@ impl SlotGuard<'_> {
     /// Whether it may be decided on what is in memory. Not while the account is held, or is about to be: what
     /// is handed in then is not in what is read, and comes after it.
     pub(crate) fn is_trusted(&self) -> bool {
-        !self.inside.stored.is_doubtful && self.inside.queue.is_none() && self.inside.holders == 0
+        let is_held = self.inside.queue.is_some() || self.inside.holders > 0;
+        !self.inside.stored.is_doubtful && !is_held
     }
 
     /// Takes the account as the store has it. What was decided here and is not stored is given up; what is

@@ -124,8 +124,21 @@ impl Shared {
     }
 }
 
+/// Sees to a queue; dropped by a panic, nobody does, and what was decided in that turn is doubtful.
+struct Seeing<'a>(&'a Shared, &'a Slot);
+
+impl Drop for Seeing<'_> {
+    fn drop(&mut self) {
+        let Self(shared, slot) = *self;
+        let epoch = slot.lock().stored().epoch;
+        shared.doubt(slot, epoch);
+        slot.abandon_queue();
+    }
+}
+
 /// Takes one turn after the other while somebody waits.
 async fn see_to(shared: Arc<Shared>, store: Arc<dyn SharedStore>, slot: Arc<Slot>, channel: ChannelId) {
+    let seeing = Seeing(&shared, &slot);
     while slot.has_queue() {
         let told = match take(&shared, &*store, &slot, channel).await {
             Ok(told) => told,
@@ -142,6 +155,8 @@ async fn see_to(shared: Arc<Shared>, store: Arc<dyn SharedStore>, slot: Arc<Slot
             tell(stored.clone());
         }
     }
+    // Whoever comes now has begun a queue of its own.
+    std::mem::forget(seeing);
 }
 
 type Turn = (Result<(), StoreError>, Vec<Told>);
