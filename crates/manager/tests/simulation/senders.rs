@@ -3,6 +3,7 @@
 
 use crate::bindings::CustomToken;
 use crate::bindings::RaidenMicroTransferChannels as abi;
+use crate::life::Program;
 use crate::stage::{Stage, small};
 use crate::transaction::Transaction;
 use crate::world::World;
@@ -13,6 +14,8 @@ use fastrand::Rng;
 use microraiden_manager::{Asker, CloseRequest, Withdrawing};
 use microraiden_protocol::{ChannelId, SecretKey, Signature};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// What a sender pays for a unit of gas at most: it is always in time.
 const SENDER_FEE: u128 = 1_000_000_000_000;
@@ -195,32 +198,14 @@ impl World {
             balance: at.into(),
             asker,
         };
-        let Some(program) = self.program_for(&channel) else {
-            return;
-        };
-        let (stage, manager) = (self.stage.clone(), program.manager.clone());
-        let what = match program.leads() {
-            true => "closes agreed",
-            false => "closes agreed at followers",
-        };
-        program.requests.lock().unwrap().spawn(async move {
-            match manager.close(request).await {
-                Ok(signature) => {
-                    stage.note(format_args!(
-                        "a close of {channel} at {at} is agreed; the sender: {next:?}"
-                    ));
-                    stage.agreed(&request, &signature);
-                    stage.witness().met(what, 1);
-                    act_on(&stage, channel, at, &signature, next);
-                }
-                Err(error) => {
-                    stage.note(format_args!(
-                        "a close of {channel} at {at} is not agreed: {error}"
-                    ));
-                    stage.witness().met("closes not agreed", 1);
-                }
+        // Some ask twice, at one program or at two.
+        let times = if self.rng.u8(..3) == 0 { 2 } else { 1 };
+        for time in 0..times {
+            let way = Duration::from_millis(time * self.rng.u64(..60));
+            if let Some(program) = self.program_for(&channel) {
+                ask(&self.stage, &program, request, way, next);
             }
-        });
+        }
     }
 
     /// The operator closes a channel.
@@ -275,6 +260,35 @@ impl World {
             }
         }
     }
+}
+
+/// Asks a program for a close, after some time on the way.
+fn ask(stage: &Arc<Stage>, program: &Program, request: CloseRequest, way: Duration, next: Agreed) {
+    let (stage, manager) = (stage.clone(), program.manager.clone());
+    let what = match program.leads() {
+        true => "closes agreed",
+        false => "closes agreed at followers",
+    };
+    program.requests.lock().unwrap().spawn(async move {
+        sleep(way).await;
+        let (channel, at) = (request.channel, small(request.balance));
+        match manager.close(request).await {
+            Ok(signature) => {
+                stage.note(format_args!(
+                    "a close of {channel} at {at} is agreed; the sender: {next:?}"
+                ));
+                stage.agreed(&request, &signature);
+                stage.witness().met(what, 1);
+                act_on(&stage, channel, at, &signature, next);
+            }
+            Err(error) => {
+                stage.note(format_args!(
+                    "a close of {channel} at {at} is not agreed: {error}"
+                ));
+                stage.witness().met("closes not agreed", 1);
+            }
+        }
+    });
 }
 
 fn act_on(stage: &Arc<Stage>, channel: ChannelId, at: u64, closing: &Signature, next: Agreed) {

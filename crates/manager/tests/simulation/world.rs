@@ -9,8 +9,10 @@ use crate::verdict;
 use alloy_primitives::{Address, U256};
 use fastrand::Rng;
 use microraiden_protocol::ChannelId;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::panic;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -65,8 +67,26 @@ pub(crate) struct Summary {
     pub(crate) counts: BTreeMap<&'static str, usize>,
 }
 
+thread_local! {
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Lets each run see the panics of its own tasks, which all are on its thread.
+fn watch_for_panics() {
+    static WATCHING: Once = Once::new();
+    WATCHING.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            usual(panic);
+        }));
+    });
+    PANICS.set(0);
+}
+
 /// Plays the run of a seed; what is wrong with it, if anything is. Loud, it prints what happens.
 pub(crate) fn run(seed: u64, loud: bool) -> Result<Summary, String> {
+    watch_for_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -280,6 +300,9 @@ impl World {
         }
         while let Some(ended) = self.visits.try_join_next() {
             ended.map_err(|error| format!("a customer has failed: {error}"))?;
+        }
+        if PANICS.get() > 0 {
+            return Err("something has panicked".to_owned());
         }
         if let Some(complaint) = self.stage.witness().complaint() {
             return Err(complaint.clone());
