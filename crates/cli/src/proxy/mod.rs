@@ -40,7 +40,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use url::Url;
-pub(crate) use values::Database;
+pub(crate) use values::{Database, Discreet};
 use values::{Money, Span, Text, Wei, own};
 use wait::Waiting;
 

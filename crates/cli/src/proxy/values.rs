@@ -1,9 +1,13 @@
 //! Values of settings as people write them.
 
+use clap::builder::{TypedValueParser, ValueParserFactory};
+use clap::error::ErrorKind;
+use clap::{Arg, Command};
 use microraiden_store::{DatabaseUrl, DatabaseUrlError};
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, SeqAccess, Visitor};
+use std::ffi::OsStr;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -73,6 +77,47 @@ impl FromStr for Database {
             );
         }
         Ok(Self(url))
+    }
+}
+
+impl ValueParserFactory for Database {
+    type Parser = Discreet<Self>;
+
+    fn value_parser() -> Self::Parser {
+        Discreet::default()
+    }
+}
+
+/// Reads an option that may have a password in it, and does not repeat it when it is refused.
+#[derive(Debug)]
+pub(crate) struct Discreet<T>(PhantomData<fn() -> T>);
+
+impl<T> Default for Discreet<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T> Clone for Discreet<T> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<T: FromStr<Err: fmt::Display> + Clone + Send + Sync + 'static> TypedValueParser for Discreet<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let refused = |reason: &dyn fmt::Display| {
+            let option = arg.map_or_else(String::new, |arg| format!(" for '{arg}'"));
+            clap::Error::raw(
+                ErrorKind::ValueValidation,
+                format!("invalid value{option}: {reason}\n"),
+            )
+            .with_cmd(command)
+        };
+        let text = value.to_str().ok_or_else(|| refused(&"it is not UTF-8"))?;
+        text.parse().map_err(|error| refused(&error))
     }
 }
 

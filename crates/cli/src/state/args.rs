@@ -1,6 +1,7 @@
 //! The options of the commands around state files.
 
-use crate::proxy::Database;
+use crate::proxy::{Database, Discreet};
+use clap::builder::ValueParserFactory;
 use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -110,6 +111,14 @@ pub(crate) struct MigrateArgs {
 pub(crate) enum Place {
     File(PathBuf),
     Database(Database),
+}
+
+impl ValueParserFactory for Place {
+    type Parser = Discreet<Self>;
+
+    fn value_parser() -> Self::Parser {
+        Discreet::default()
+    }
 }
 
 impl FromStr for Place {

@@ -16,6 +16,7 @@ mod https;
 mod init;
 mod kill;
 mod llm_proxy;
+mod migrate;
 mod monitor;
 mod operate;
 mod operator;
