@@ -101,6 +101,12 @@ pub enum DatabaseError {
     /// There are no tables.
     #[error("there is no state in the database; name another, or begin one by `microraiden proxy --store`")]
     Empty,
+    /// The tables were made of a dump, which may be older than what was sold.
+    #[error(
+        "the database was made of a dump, and may not know what was paid last; run `microraiden restore --store` \
+         with it, which says what that means"
+    )]
+    Dump,
     /// The state is still to be moved here.
     #[error(
         "the state is not all in the database yet; finish its move by `microraiden migrate --from {from} --to …` \

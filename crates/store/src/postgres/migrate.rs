@@ -25,20 +25,29 @@ const BEGIN: &str = "
     SELECT pg_advisory_xact_lock(8244804512473083902)";
 
 const BIND: &str = "
-    INSERT INTO binding (schema_version, chain_id, contract, receiver) VALUES (0, $1, $2, $3)";
+    INSERT INTO binding (schema_version, chain_id, contract, receiver, accounts_table)
+    VALUES (0, $1, $2, $3, 'accounts'::regclass)";
+
+const FIND: &str = "
+    SELECT schema_version, chain_id, contract, receiver, moved_to, moved_from,
+        accounts_table = to_regclass('accounts') AS is_original
+    FROM binding";
 
 /// What was found in a database.
 pub(super) struct Found {
     pub(super) version: usize,
     pub(super) binding: Binding,
     pub(super) moving: Option<Moving>,
+    /// Whether the tables are those that the state was written to; others were made of a dump.
+    is_original: bool,
 }
 
 impl Found {
-    /// Refuses a state that was moved, or is on the way.
+    /// Refuses a state that was moved, is on the way, or was made of a dump.
     pub(super) fn settled(self) -> Result<Self, DatabaseError> {
         match self.moving {
-            None => Ok(self),
+            None if self.is_original => Ok(self),
+            None => Err(DatabaseError::Dump),
             Some(Moving::To(to)) => Err(DatabaseError::Moved { to }),
             Some(Moving::From(from)) => Err(DatabaseError::Unfinished { from }),
         }
@@ -136,9 +145,8 @@ pub(super) async fn check(session: &Session, binding: &Binding) -> Result<(), Da
 
 /// What there is; [`DatabaseError::Incomplete`] where there are no tables yet.
 pub(super) async fn find(session: &Session) -> Result<Found, DatabaseError> {
-    let query = "SELECT schema_version, chain_id, contract, receiver, moved_to, moved_from FROM binding";
     let rows = session
-        .within(ROUND_TRIP, session.client.query_typed(query, &[]))
+        .within(ROUND_TRIP, session.client.query_typed(FIND, &[]))
         .await;
     let rows = rows.map_err(|Fault { code, cause, .. }| match code {
         Some(SqlState::UNDEFINED_TABLE) => DatabaseError::Incomplete,
@@ -156,6 +164,9 @@ pub(super) async fn find(session: &Session) -> Result<Found, DatabaseError> {
         return Err(DatabaseError::NewerVersion { found });
     }
     let binding = read_binding(row).map_err(foreign)?;
+    let is_original = row.try_get::<_, Option<bool>>("is_original");
+    // Unknown where the other table is missing.
+    let is_original = is_original.map_err(foreign)?.ok_or(DatabaseError::Incomplete)?;
     let (to, from): (Option<_>, Option<_>) = (
         row.try_get("moved_to").map_err(foreign)?,
         row.try_get("moved_from").map_err(foreign)?,
@@ -164,6 +175,7 @@ pub(super) async fn find(session: &Session) -> Result<Found, DatabaseError> {
         version,
         binding,
         moving: to.map(Moving::To).or(from.map(Moving::From)),
+        is_original,
     })
 }
 

@@ -67,9 +67,10 @@ const IS_EMPTY: &str = "
 const CLEAR: &str = "
     DELETE FROM accounts; DELETE FROM events; DELETE FROM blocks; DELETE FROM tasks; DELETE FROM halts";
 
-/// In a dump are numbers of another server's transactions. Those that are still to come here would be taken for new
-/// at each look.
-const TOUCH: &str = "
+/// These tables have the state from now on. In a dump are numbers of another server's transactions: those that are
+/// still to come here would be taken for new at each look.
+const ADOPT: &str = "
+    UPDATE binding SET accounts_table = 'accounts'::regclass;
     UPDATE accounts SET changed = pg_current_xact_id() WHERE changed > pg_current_xact_id()";
 
 impl From<Fault> for MoveError {
@@ -264,6 +265,7 @@ pub async fn restored_database(url: &DatabaseUrl) -> Result<Contents, MoveError>
     if found.moving.is_some() {
         open(&session).await?;
     }
+    session.within(LIMIT, session.client.batch_execute(ADOPT)).await?;
     migrate::migrate(&session, &found.binding).await?;
     let halt = HaltChange::Set(Halt {
         kind: HaltKind::Restored,
@@ -273,9 +275,7 @@ pub async fn restored_database(url: &DatabaseUrl) -> Result<Contents, MoveError>
     session
         .within(ROUND_TRIP, chain::write_halts(client, &[halt]))
         .await?;
-    for statement in [TOUCH, RAISE_GENERATION] {
-        session.within(LIMIT, client.batch_execute(statement)).await?;
-    }
+    session.run(RAISE_GENERATION).await?;
     let contents = contents(&session, find(&session).await?).await?;
     session.commit().await?;
     Ok(contents)

@@ -19,6 +19,8 @@ CREATE TABLE binding (
     moved_to       text,
     -- Where the state is being moved from: nothing may be sold by this copy of it yet.
     moved_from     text,
+    -- The table of accounts that the state was last known to be in. One made of a dump is another.
+    accounts_table oid NOT NULL,
 
     CHECK (moved_to IS NULL OR moved_from IS NULL)
 );

@@ -83,6 +83,17 @@ fn a_state_from_a_dump_sells_nothing_that_may_have_been_sold() {
     commit(&store, batch([paid])).unwrap();
 
     let restored = restore(&place);
+    let refused = restored.connect().unwrap_err();
+    assert!(matches!(refused, DatabaseError::Dump), "{refused:?}");
+    assert!(
+        refused.to_string().contains("microraiden restore --store"),
+        "{refused}"
+    );
+    let refused = restored.fill_file(&place.path("back.db")).unwrap_err();
+    assert!(
+        matches!(refused, MoveError::Database(DatabaseError::Dump)),
+        "{refused:?}"
+    );
     // As if the other server had made many more transactions than this one.
     restored.sql("UPDATE accounts SET changed = '1000000000000'");
     let told = wait(restored_database(&restored.url())).unwrap();
@@ -93,6 +104,7 @@ fn a_state_from_a_dump_sells_nothing_that_may_have_been_sold() {
     assert_eq!(sorted(&told.snapshot), sorted(&expected));
     let store = restored.connect().unwrap();
     assert_eq!(sorted(&load(&store)), sorted(&expected));
+    drop(restored.connect().unwrap());
     // What is not new is not read again and again.
     wait(store.changes(Reading::Changed)).unwrap();
     assert_eq!(wait(store.changes(Reading::Changed)).unwrap().accounts, []);

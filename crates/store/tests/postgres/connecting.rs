@@ -270,6 +270,9 @@ async fn what_is_not_a_whole_state_of_ours_is_refused() {
         ("DROP TABLE binding", |error| {
             matches!(error, DatabaseError::Foreign { .. })
         }),
+        ("UPDATE binding SET accounts_table = 7", |error| {
+            matches!(error, DatabaseError::Dump)
+        }),
         ("DROP TABLE binding; CREATE TABLE binding (paper text)", |error| {
             matches!(error, DatabaseError::Foreign { .. })
         }),
