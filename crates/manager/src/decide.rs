@@ -238,7 +238,11 @@ impl Shared {
 
     /// Hands a decision to the store and takes it over; the account is as it was on an error. Where others write
     /// the store, tasks count only when they are stored: somebody may leave it at those that there are.
-    fn hand_in<T>(&self, account: &mut SlotGuard<'_>, decision: &Decision<T>) -> Result<Ticket, StoreError> {
+    pub(crate) fn hand_in<T>(
+        &self,
+        account: &mut SlotGuard<'_>,
+        decision: &Decision<T>,
+    ) -> Result<Ticket, StoreError> {
         // Empty where nothing changes: then it resolves when what was decided before is durable.
         let ticket = self.store.commit(decision.batch())?;
         if let Some(transition) = &decision.transition {

@@ -2,9 +2,7 @@
 //! `planted`, which no program has.
 
 use microraiden_protocol::{BlockNumber, ChannelChange, ChannelEvent, Phase};
-use microraiden_store::{StoreError, Ticket};
 use std::cell::Cell;
-use tokio::sync::oneshot;
 
 /// A mistake, each in another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +52,4 @@ pub(crate) fn is_seen(event: &ChannelEvent, confirmed: BlockNumber) -> bool {
 /// Whether nothing is left to be done on a channel.
 pub(crate) fn is_over(over: bool, phase: Phase) -> bool {
     over || has(Bug::DoneWhenMined) && matches!(phase, Phase::Settled { .. })
-}
-
-/// What is waited for before a closing signature leaves.
-pub(crate) fn not_waited_for(ticket: Ticket) -> Ticket {
-    if !has(Bug::SignsBeforeDurable) {
-        return ticket;
-    }
-    let (answer, at_once) = oneshot::channel();
-    let _ = answer.send(Ok::<_, StoreError>(()));
-    at_once.into()
 }

@@ -5,6 +5,7 @@
 
 use crate::accounts::{Slot, SlotGuard};
 use crate::config::Config;
+use crate::decide::Decision;
 use crate::manager::{ChannelManager, Kept, Shared};
 use crate::payment::Unavailable;
 use microraiden_chain::{Contract, Wallet};
@@ -81,6 +82,7 @@ impl ChannelManager {
         let mut facts = account.facts().clone();
         change(&mut facts);
         let transition = account.observe(facts, self.shared.writer());
-        Some(self.shared.commit(&mut account, transition))
+        let handed_in = self.shared.hand_in(&mut account, &Decision::new(transition, ()));
+        Some(handed_in.map_err(|error| self.shared.store_failed(&error)))
     }
 }

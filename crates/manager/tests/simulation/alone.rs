@@ -100,8 +100,11 @@ impl AloneFront {
 
 impl ChannelStore for AloneFront {
     fn load(&self) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
-        let store = self.stage.disk().store.clone();
-        Box::pin(async move { store.load().await })
+        Box::pin(async {
+            let store = self.stage.disk().store.clone();
+            let snapshot = store.load().await?;
+            Ok(self.stage.disk().loaded(snapshot))
+        })
     }
 
     fn commit(&self, batch: Batch) -> Result<Ticket, StoreError> {

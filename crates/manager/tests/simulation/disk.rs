@@ -1,12 +1,13 @@
 //! What is durable.
 
+use crate::database::Mirror;
 use crate::life::Life;
 use crate::stage::Stage;
 use microraiden_protocol::ledger::AccountRow;
 use microraiden_protocol::{ChannelEvent, ChannelId};
 use microraiden_store::{
     Batch, Bid, Binding, ChannelStore, HaltChange, HaltKind, Hold, Leadership, MemoryInstance, MemoryStore,
-    SharedStore, StoreError, Task, TaskChange, TaskKind, Ticket,
+    SharedStore, Snapshot, StoreError, Task, TaskChange, TaskKind, Ticket,
 };
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -19,6 +20,8 @@ use tokio::sync::oneshot;
 pub(crate) struct Disk {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) kept: Kept,
+    /// The same in a real database, where that is asked for.
+    mirror: Option<Mirror>,
     n_confirmations: u64,
     /// Where several programs share it: what was sent to it, in that order.
     sent: Vec<(Ticket, Parcel)>,
@@ -82,6 +85,7 @@ impl Disk {
         Self {
             store: Arc::new(MemoryStore::new(binding)),
             kept: Kept::default(),
+            mirror: Mirror::new(binding),
             n_confirmations,
             sent: Vec::new(),
             waker: Waker::noop().clone(),
@@ -98,8 +102,24 @@ impl Disk {
         let shown = batch.clone();
         let ticket = self.store.commit(batch)?;
         at_once(ticket)?;
-        self.kept.apply(&shown, self.n_confirmations);
+        self.is_stored(&shown);
         Ok(())
+    }
+
+    /// A batch is durable.
+    fn is_stored(&mut self, batch: &Batch) {
+        self.kept.apply(batch, self.n_confirmations);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.write(batch.clone()).unwrap();
+        }
+    }
+
+    /// What a program loads, which has these contents.
+    pub(crate) fn loaded(&self, snapshot: Snapshot) -> Snapshot {
+        match &self.mirror {
+            Some(mirror) => mirror.load(snapshot),
+            None => snapshot,
+        }
     }
 }
 
@@ -206,8 +226,7 @@ impl Stage {
             }
         }
         witness.handed_in(&parcel.batch, &parcel.life);
-        let n_confirmations = disk.n_confirmations;
-        disk.kept.apply(&parcel.batch, n_confirmations);
+        disk.is_stored(&parcel.batch);
     }
 }
 

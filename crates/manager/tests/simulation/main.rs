@@ -18,6 +18,7 @@ mod bindings;
 mod chain;
 mod contract;
 mod customers;
+mod database;
 mod disk;
 mod doubts;
 mod ending;
@@ -38,8 +39,12 @@ mod weather;
 mod witness;
 mod world;
 
+use microraiden_test_postgres::{Options, Server};
+
 /// How many seeds are played unless told otherwise.
 const SEEDS: u64 = 200;
+/// How many of them with a real database.
+const ON_POSTGRESQL: u64 = 8;
 /// What so many seeds must have met, or they show nothing.
 const MET: [&str; 34] = [
     "permits",
@@ -94,6 +99,23 @@ fn every_seed_ends_well() {
         .filter(|what| is_much && !counts.contains_key(**what))
         .collect();
     assert!(missed.is_empty(), "never met: {missed:?}");
+}
+
+#[test]
+fn some_seeds_end_well_on_postgresql() {
+    // What is lost when its machine fails is no matter here.
+    let options = Options {
+        fsync: false,
+        ..Options::default()
+    };
+    database::use_server(Server::start(options));
+    let (mut instances, mut loads) = (0, 0);
+    for seed in 0..ON_POSTGRESQL {
+        let summary = world::run(seed, false).unwrap();
+        instances += summary.counts.get("takeovers").copied().unwrap_or_default();
+        loads += summary.counts.get("deaths").copied().unwrap_or_default();
+    }
+    assert!(instances > 0 && loads > 0, "{instances} {loads}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod bindings;
 mod chain;
 mod contract;
 mod customers;
+mod database;
 mod disk;
 mod doubts;
 mod ending;

@@ -288,7 +288,8 @@ impl ChannelStore for SharedFront {
             self.reach().await?;
             self.stage.settle();
             self.stage.told_of_halts(&self.life);
-            self.instance.load().await
+            let snapshot = self.instance.load().await?;
+            Ok(self.stage.disk().loaded(snapshot))
         })
     }
 
