@@ -15,6 +15,9 @@ use microraiden_store::{Batch, SharedStore, StoreError, TaskChange, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+#[cfg(feature = "planted")]
+use crate::planted::Bug;
+
 /// What was decided about an account.
 #[derive(Debug)]
 pub(crate) struct Decision<T> {
@@ -91,6 +94,10 @@ struct Trusted<'a> {
 
 impl Drop for Trusted<'_> {
     fn drop(&mut self) {
+        #[cfg(feature = "planted")]
+        if crate::planted::has(Bug::LostIsNotDoubted) {
+            return;
+        }
         self.shared.doubt(self.slot, self.epoch);
     }
 }
@@ -168,6 +175,9 @@ impl Shared {
             let mut account = slot.lock();
             let decided = account.is_trusted().then(|| decide(&mut account));
             let changes = |decision: &Decision<T>| decision.transition.is_some();
+            #[cfg(feature = "planted")]
+            let changes =
+                |decision: &Decision<T>| changes(decision) || crate::planted::has(Bug::RepeatsOnTrust);
             let Some(decision) = decided.and_then(Result::ok).filter(changes) else {
                 return Ok(None);
             };
@@ -248,7 +258,10 @@ impl Shared {
         if let Some(transition) = &decision.transition {
             **account = transition.after().clone();
         }
-        if self.others.is_none() {
+        let counts = self.others.is_none();
+        #[cfg(feature = "planted")]
+        let counts = counts || crate::planted::has(Bug::TasksCountAtOnce);
+        if counts {
             self.disputes.apply(&decision.tasks);
         }
         Ok(ticket)

@@ -72,6 +72,10 @@ impl Drop for Written<'_> {
         if self.shared.others.is_none() {
             return;
         }
+        #[cfg(feature = "planted")]
+        if !self.is_durable && crate::planted::has(crate::planted::Bug::DeposedIsNotDoubted) {
+            return;
+        }
         if !self.is_durable {
             // Tasks and halts were taken over, too.
             self.shared.rereads.store(true, Ordering::Relaxed);
@@ -261,6 +265,10 @@ impl ChainFollower {
         update: &ChainUpdate,
     ) -> Result<(Taken, Vec<Holding>), StoreError> {
         let shared = self.shared.clone();
+        #[cfg(feature = "planted")]
+        if crate::planted::has(crate::planted::Bug::LeaderDoesNotHold) {
+            return Ok((self.take_over_alone(update).await?, Vec::new()));
+        }
         // Which of them change is known only when it is decided, and that on accounts that may be old.
         let mut held = BTreeSet::new();
         loop {

@@ -11,7 +11,9 @@ use crate::{dispute, follow, gas};
 use microraiden_chain::{Follower, Party};
 use microraiden_protocol::ledger::{Account, AccountRow};
 use microraiden_protocol::{BlockNumber, ChannelId};
-use microraiden_store::{Bid, Changes, LEASE, Leadership, Reading, SharedStore, StoreError, Word};
+use microraiden_store::{
+    Bid, Changes, Halt, LEASE, Leadership, Reading, SharedStore, StoreError, Task, Word,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -95,6 +97,10 @@ impl Candidate {
         }
         if gives_up || self.term.as_ref().is_some_and(|term| term.task.is_finished()) {
             self.end();
+            #[cfg(feature = "planted")]
+            if !gives_up && crate::planted::has(crate::planted::Bug::KeepsTheFence) {
+                return;
+            }
             let _ = self.ask(Bid::Resign).await;
             return;
         }
@@ -132,6 +138,10 @@ impl Candidate {
     fn end(&mut self) {
         if let Some(term) = self.term.take() {
             self.ended = Some(term.fence);
+        }
+        #[cfg(feature = "planted")]
+        if crate::planted::has(crate::planted::Bug::KeepsTheFence) {
+            self.ended = None;
         }
     }
 
@@ -313,9 +323,7 @@ async fn begin(
     let mut chain = {
         let _alone = shared.taking.lock().await;
         let snapshot = store.load().await?;
-        let doubtful = shared.adopt(snapshot.accounts)?;
-        shared.halts.replace(&snapshot.halts);
-        shared.disputes.replace(&snapshot.tasks);
+        let doubtful = shared.adopt(snapshot.accounts, &snapshot.halts, &snapshot.tasks)?;
         for channel in doubtful {
             if let Some(slot) = shared.accounts.get(&channel) {
                 shared
@@ -349,9 +357,20 @@ async fn begin(
 }
 
 impl Shared {
-    /// Takes all accounts that the store has; gives those in memory of which it must be found out first what became
-    /// of what was decided.
-    fn adopt(&self, accounts: Vec<Account>) -> Result<Vec<ChannelId>, StoreError> {
+    /// Takes everything that the store has; gives the accounts of which it must be found out first what became of
+    /// what was decided.
+    fn adopt(
+        &self,
+        accounts: Vec<Account>,
+        halts: &[Halt],
+        tasks: &[Task],
+    ) -> Result<Vec<ChannelId>, StoreError> {
+        #[cfg(feature = "planted")]
+        if crate::planted::has(crate::planted::Bug::NewLeaderReadsNothing) {
+            return Ok(Vec::new());
+        }
+        self.halts.replace(halts);
+        self.disputes.replace(tasks);
         let known = self.accounts.all();
         let mut gone: BTreeSet<ChannelId> = known.iter().map(|slot| *slot.lock().channel()).collect();
         for account in accounts {

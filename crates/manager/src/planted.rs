@@ -1,6 +1,7 @@
 //! Mistakes that one could make, for `tests/simulation/planted.rs` to find; only with the feature
 //! `planted`, which no program has.
 
+use crate::turn::Fate;
 use microraiden_protocol::{BlockNumber, ChannelChange, ChannelEvent, Phase};
 use std::cell::Cell;
 
@@ -17,16 +18,49 @@ pub enum Bug {
     SignsBeforeDurable,
     /// A proof that is known is served again before that is durable.
     KnownProofIsServedAtOnce,
+    /// A payment whose outcome is unknown is given back, whether it was stored or not.
+    UndoesBlindly,
+    /// What is not stored yet is taken for lost, and nothing keeps it from being stored later.
+    LostIsNotCovered,
+    /// A promise that was given before is signed again without a look at the store.
+    RepeatsOnTrust,
+    /// A release whose outcome is unknown is decided again.
+    ReleasesAgain,
+    /// What was handed in and is not stored stays in memory.
+    LostIsNotDoubted,
+    /// It is decided on trust while an account is being held.
+    TrustsWhileHeld,
+    /// Tasks count before they are stored.
+    TasksCountAtOnce,
+    /// The leader decides about accounts that it does not hold.
+    LeaderDoesNotHold,
+    /// What a leader could not store of the chain stays in memory.
+    DeposedIsNotDoubted,
+    /// A leader that begins anew keeps its fencing number.
+    KeepsTheFence,
+    /// A new leader does not read anew what is stored.
+    NewLeaderReadsNothing,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 16] = [
         Self::RewindForgets,
         Self::CloseCountsWhenConfirmed,
         Self::DoneWhenMined,
         Self::SignsBeforeDurable,
         Self::KnownProofIsServedAtOnce,
+        Self::UndoesBlindly,
+        Self::LostIsNotCovered,
+        Self::RepeatsOnTrust,
+        Self::ReleasesAgain,
+        Self::LostIsNotDoubted,
+        Self::TrustsWhileHeld,
+        Self::TasksCountAtOnce,
+        Self::LeaderDoesNotHold,
+        Self::DeposedIsNotDoubted,
+        Self::KeepsTheFence,
+        Self::NewLeaderReadsNothing,
     ];
 }
 
@@ -52,4 +86,13 @@ pub(crate) fn is_seen(event: &ChannelEvent, confirmed: BlockNumber) -> bool {
 /// Whether nothing is left to be done on a channel.
 pub(crate) fn is_over(over: bool, phase: Phase) -> bool {
     over || has(Bug::DoneWhenMined) && matches!(phase, Phase::Settled { .. })
+}
+
+/// What is said of a decision whose outcome was unknown.
+pub(crate) fn fate(fate: Fate) -> Fate {
+    match fate {
+        Fate::Lost | Fate::Missing if has(Bug::UndoesBlindly) => Fate::Stored,
+        Fate::Missing if has(Bug::LostIsNotCovered) => Fate::Lost,
+        fate => fate,
+    }
 }

@@ -75,6 +75,8 @@ impl Step {
             Self::ReleaseAgain => None,
         };
         let fate = mark.map(|mark| held.fate(&mark));
+        #[cfg(feature = "planted")]
+        let fate = fate.map(crate::planted::fate);
         match (self, fate) {
             (Self::Payment(_), Some(Fate::Missing)) => {
                 let same = held.account.facts().clone();

@@ -200,9 +200,16 @@ impl Stage {
     fn answer(&self, parcel: Parcel, written: Result<(), StoreError>) {
         match &written {
             Ok(()) => self.written(&parcel),
-            Err(StoreError::Conflict { .. }) => self.witness().met("conflicts", 1),
+            // Whoever leads holds the accounts that it decides about.
+            Err(StoreError::Conflict { .. }) if parcel.batch.chain.is_none() => {
+                self.witness().met("conflicts", 1);
+            }
             Err(StoreError::NotLeading) => self.witness().met("deposed leaders refused", 1),
-            Err(_) => {}
+            Err(StoreError::Away { .. }) => self.witness().met("holds that were let go", 1),
+            Err(error) => {
+                let complaint = format!("the store refuses {}: {error}", shown(&parcel.batch));
+                self.witness().complain(complaint);
+            }
         }
         self.note(format_args!(
             "life {}: {}: {written:?}",

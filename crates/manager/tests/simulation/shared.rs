@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
 /// How much later a statement that was lost sight of is carried out, in milliseconds.
-const LATE: u64 = 1500;
+const LATE: u64 = 3000;
 
 /// What waits to be sent.
 enum Waiting {
