@@ -8,7 +8,7 @@ use crate::manager::Shared;
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::{AccountRow, CorruptRow, Version};
 use microraiden_store::{Purpose, SharedStore, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,8 +29,16 @@ struct Doubtful {
     ended: Option<Instant>,
     /// How many ask what became of a decision.
     askers: u32,
-    /// The versions that were found, each at the end of an epoch.
-    found: Vec<(u32, Version)>,
+    /// What was found at the ends of epochs, the oldest first.
+    found: VecDeque<Found>,
+}
+
+/// The version that was found at the end of an epoch.
+#[derive(Debug)]
+struct Found {
+    at: Instant,
+    epoch: u32,
+    version: Version,
 }
 
 impl Doubts {
@@ -43,15 +51,25 @@ impl Doubts {
         let new = Doubtful {
             ended: None,
             askers: 0,
-            found: Vec::new(),
+            found: VecDeque::new(),
         };
         doubts.entry(channel).or_insert(new).ended = None;
     }
 
     fn end(&self, channel: &ChannelId, epoch: u32, found: Version) {
         if let Some(doubtful) = self.lock().get_mut(channel) {
-            doubtful.ended = Some(Instant::now());
-            doubtful.found.push((epoch, found));
+            let (at, version) = (Instant::now(), found);
+            doubtful.ended = Some(at);
+            doubtful.found.push_back(Found { at, epoch, version });
+            // An account that several instances sell on is read again and again.
+            while doubtful.askers == 0
+                && doubtful
+                    .found
+                    .front()
+                    .is_some_and(|found| found.at.elapsed() > REMEMBERED)
+            {
+                doubtful.found.pop_front();
+            }
         }
     }
 
@@ -72,9 +90,11 @@ impl Doubts {
     /// The versions that were found, each at the end of an epoch.
     pub(crate) fn found(&self, channel: &ChannelId) -> Vec<(u32, Version)> {
         let doubts = self.lock();
-        doubts
+        let found = doubts
             .get(channel)
-            .map_or_else(Vec::new, |doubtful| doubtful.found.clone())
+            .into_iter()
+            .flat_map(|doubtful| &doubtful.found);
+        found.map(|found| (found.epoch, found.version)).collect()
     }
 
     /// Some of those that are to be read.
@@ -134,5 +154,52 @@ impl Shared {
                 .await?;
             self.take_held(&channels, held.rows)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microraiden_protocol::Address;
+    use microraiden_protocol::ledger::Writer;
+
+    /// A customer whose requests go to several instances in turn makes its account doubtful for as long as it pays.
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_asks_for_is_not_remembered_for_long() {
+        let (doubts, channel) = (
+            Doubts::default(),
+            ChannelId {
+                sender: Address::ZERO,
+                receiver: Address::ZERO,
+                open_block: 1,
+            },
+        );
+        let version = |number| Version {
+            number,
+            writer: Writer {
+                instance: 7,
+                sequence: number,
+            },
+        };
+        for number in 0..1000 {
+            doubts.begin(channel);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            doubts.end(&channel, u32::try_from(number).unwrap(), version(number));
+            doubts.next();
+        }
+        let found = doubts.found(&channel);
+        assert!((10..=12).contains(&found.len()), "{}", found.len());
+        assert_eq!(found.last(), Some(&(999, version(999))));
+        // For those who ask, everything is kept.
+        doubts.ask(&channel);
+        for number in 1000..1100 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            doubts.end(&channel, u32::try_from(number).unwrap(), version(number));
+        }
+        assert_eq!(doubts.found(&channel).len(), found.len() + 100);
+        doubts.answered(&channel);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        doubts.next();
+        assert!(doubts.found(&channel).is_empty());
     }
 }
