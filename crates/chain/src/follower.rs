@@ -30,6 +30,7 @@ pub struct Follower {
     known: VecDeque<BlockRef>,
     chunk: Chunk,
     caught_up: bool,
+    is_late: bool,
     /// Where reading began.
     begin: BlockNumber,
     /// The node's newest block at the last look.
@@ -87,6 +88,7 @@ impl Follower {
             known: known.into(),
             chunk: Chunk::default(),
             caught_up: false,
+            is_late: false,
             begin: head.unwrap_or(start_block.saturating_sub(1)),
             newest: None,
         };
@@ -102,6 +104,12 @@ impl Follower {
     /// Whether all blocks up to the newest one of the node were read, as of the last poll.
     pub fn caught_up(&self) -> bool {
         self.caught_up
+    }
+
+    /// Whether the node did not know of the head yet, as of the last poll that succeeded: what happens now is not
+    /// seen.
+    pub fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// How far it is; `None` before the node has answered.
@@ -141,7 +149,7 @@ impl Follower {
         }
         self.known.extend(&look.update.blocks);
         self.forget_oldest();
-        self.caught_up = look.caught_up;
+        (self.caught_up, self.is_late) = (look.caught_up, false);
     }
 
     fn forget_oldest(&mut self) {
@@ -162,7 +170,7 @@ impl Follower {
         let latest = self.contract.node().latest().await?;
         self.newest = Some(latest.number);
         if self.head() == Some(latest) {
-            self.caught_up = true;
+            (self.caught_up, self.is_late) = (true, false);
             return Ok(None);
         }
         // What lies above the node's newest block is unknown to it, not gone.
@@ -173,6 +181,7 @@ impl Follower {
         let from = fork.map_or(self.start_block, |fork| fork.number.saturating_add(1));
         if is_late || from > latest.number {
             self.caught_up |= self.known.is_empty();
+            self.is_late = is_late;
             return Ok(None);
         }
         let rewind_to = (kept < self.known.len())

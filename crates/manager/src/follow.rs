@@ -173,8 +173,15 @@ impl ChainFollower {
     /// Everything that was kept is decided again: the settings may be others than before.
     pub(crate) async fn catch_up(&mut self) -> Result<(), FollowError> {
         let mut log = ProgressLog::new();
-        while self.poll_once().await? {
-            log.tell(self.follower.progress());
+        loop {
+            if self.poll_once().await? {
+                log.tell(self.follower.progress());
+            } else if self.follower.caught_up() {
+                break;
+            } else {
+                // The node is late: another one had read on.
+                tokio::time::sleep(self.shared.config.poll_interval).await;
+            }
         }
         if self.heads.is_none() {
             self.keep(&ChainUpdate::default()).await?;
@@ -210,13 +217,15 @@ impl ChainFollower {
             self.keep(&update).await?;
         }
         self.look_at_the_clock().await?;
-        self.shared.node_spoke();
-        let caught_up = self.follower.caught_up();
+        let (caught_up, is_late) = (self.follower.caught_up(), self.follower.is_late());
+        if !is_late {
+            self.shared.node_spoke();
+        }
         if caught_up {
             // Before, there may be a close that was not read yet.
             self.shared.node_answered();
         }
-        Ok(!caught_up)
+        Ok(!caught_up && !is_late)
     }
 
     /// Takes an update over, and waits until it is durable.

@@ -96,7 +96,7 @@ pub(crate) struct Shared {
     challenge_too_short: AtomicBool,
     /// When the chain was last read up to the node's newest block, here or by the leader.
     node_seen: Mutex<Option<Instant>>,
-    /// When the node last answered anything.
+    /// When the node last answered anything that is not older than what was read.
     node_heard: Mutex<Instant>,
     head: AtomicU64,
     /// When the newest block was made, in seconds since 1970; 0 where nobody asks.
@@ -398,7 +398,7 @@ impl Shared {
         seen.map(|seen| seen.elapsed())
     }
 
-    /// Notes that the node has answered something.
+    /// Notes that the node has answered something that is not older than what was read.
     pub(crate) fn node_spoke(&self) {
         *self.node_heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }

@@ -8,6 +8,7 @@ mod failures;
 mod forced;
 mod gas;
 mod halts;
+mod lead;
 mod lists;
 mod matrix;
 mod patience;
