@@ -358,7 +358,13 @@ impl ChainFollower {
             .map_or_else(|| self.shared.head(), |block| block.number);
         let new_heads = heads(head, &self.shared);
         let affected = self.affected(update, new_heads);
-        let slots: HashMap<ChannelId, Arc<Slot>> = affected
+        // That the others stay as they are was found before, when nothing was held: who holds has little time.
+        let held_only = held.filter(|held| !held.is_empty());
+        let looked_at: Vec<_> = match held_only {
+            Some(held) => affected.intersection(held).copied().collect(),
+            None => affected.iter().copied().collect(),
+        };
+        let slots: HashMap<ChannelId, Arc<Slot>> = looked_at
             .iter()
             .filter_map(|channel| Some((*channel, self.shared.accounts.get(channel)?)))
             .collect();
@@ -374,7 +380,7 @@ impl ChainFollower {
             fresh.entry(event.channel).or_default().push(event);
         }
         let (mut decided, mut changing) = (Vec::new(), BTreeSet::new());
-        for channel in &affected {
+        for channel in &looked_at {
             let stays = |event: &&ChannelEvent| update.rewind_to.is_none_or(|last| event.block <= last);
             let kept = self.events.of(*channel);
             let kept = kept.iter().filter(stays);
