@@ -1,4 +1,7 @@
 //! The lead: one row that belongs to one instance until it expires, by the database's clock.
+//!
+//! That clock may go back, also because another server has taken over. So everybody watches by a clock of its own,
+//! too, for how long the row has stayed as it is.
 
 use super::columns::Counter;
 use super::error::Fault;
@@ -8,6 +11,7 @@ use crate::error::StoreError;
 use crate::shared::{Bid, LEASE, Leadership, Word};
 use microraiden_protocol::BlockNumber;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error as PgError, Row};
 
@@ -15,7 +19,7 @@ use tokio_postgres::{Error as PgError, Row};
 macro_rules! leadership {
     () => {
         "fence, holder, holder IS NOT NULL AND expires > clock_timestamp() AS is_held, \
-         head, head_time, gas_short, \
+         head, head_time, gas_short, expires::text AS term, node_seen::text AS seen, \
          (extract(epoch FROM clock_timestamp() - node_seen) * 1000000)::bigint AS node_age"
     };
 }
@@ -31,7 +35,8 @@ const LEAD: &str = concat!(
              expires = clock_timestamp() + $2 * interval '1 microsecond', \
              head = $3, head_time = $4, gas_short = $5, \
              node_seen = clock_timestamp() - $6 * interval '1 microsecond' \
-         WHERE holder IS NULL OR holder = $1 OR expires <= clock_timestamp() RETURNING *), \
+         WHERE holder IS NULL OR holder = $1 OR expires <= clock_timestamp() \
+             OR expires = $7::text::timestamptz RETURNING *), \
      told AS (SELECT pg_notify('microraiden', '')::text FROM old, new \
          WHERE old.fence <> new.fence OR old.head IS DISTINCT FROM new.head) \
      SELECT ",
@@ -51,6 +56,33 @@ pub(super) struct Bidder {
     session: Option<Session>,
     /// What it is known by; random.
     holder: i64,
+    /// When the lead ends.
+    term: Watched,
+    /// When the leader's node was seen.
+    seen: Watched,
+}
+
+/// A moment by the database's clock, as it writes it; and since when it is the same.
+#[derive(Default)]
+struct Watched(Option<(String, Instant)>);
+
+impl Watched {
+    /// For how long it has been the same.
+    fn watch(&mut self, moment: Option<String>) -> Duration {
+        match (&self.0, moment) {
+            (Some((before, since)), Some(moment)) if *before == moment => since.elapsed(),
+            (_, moment) => {
+                self.0 = moment.map(|moment| (moment, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// The moment, if it has been the same for longer than any leader leaves it so.
+    fn overdue(&self) -> Option<&str> {
+        let (moment, since) = self.0.as_ref()?;
+        (since.elapsed() > LEASE).then_some(moment)
+    }
 }
 
 impl Bidder {
@@ -58,6 +90,8 @@ impl Bidder {
         Self {
             session: None,
             holder: fastrand::i64(..),
+            term: Watched::default(),
+            seen: Watched::default(),
         }
     }
 
@@ -74,7 +108,8 @@ impl Bidder {
                 session.map_err(|error| Fault::of_connecting(error).away())?
             }
         };
-        match session.within(ROUND_TRIP, self.ask(&session, bid)).await {
+        let row = session.within(ROUND_TRIP, self.ask(&session, bid)).await;
+        match row.and_then(|row| Ok(self.read(&row)?)) {
             Ok(leadership) => {
                 self.session = Some(session);
                 let Leadership { is_ours, fence, .. } = leadership;
@@ -88,44 +123,49 @@ impl Bidder {
         }
     }
 
-    async fn ask(&self, session: &Session, bid: Bid) -> Result<Leadership, PgError> {
+    async fn ask(&self, session: &Session, bid: Bid) -> Result<Row, PgError> {
         let client = &session.client;
         match bid {
             Bid::Look => {}
             Bid::Lead(word) => {
                 let node_age = word.node_age.map(|age| Counter(micros(age)));
-                let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
+                let overdue = self.term.overdue();
+                let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
                     (&self.holder, Type::INT8),
                     (&Counter(micros(LEASE)), Type::INT8),
                     (&Counter(word.head.0), Type::INT8),
                     (&Counter(word.head_time), Type::INT8),
                     (&word.gas_short, Type::BOOL),
                     (&node_age, Type::INT8),
+                    (&overdue, Type::TEXT),
                 ];
                 if let Some(row) = client.query_typed_opt(LEAD, &parameters).await? {
-                    return self.read(&row);
+                    return Ok(row);
                 }
             }
             Bid::Resign => {
                 client.query_typed(RESIGN, &[(&self.holder, Type::INT8)]).await?;
             }
         }
-        self.read(&client.query_typed_one(LOOK, &[]).await?)
+        client.query_typed_one(LOOK, &[]).await
     }
 
-    fn read(&self, row: &Row) -> Result<Leadership, PgError> {
+    fn read(&mut self, row: &Row) -> Result<Leadership, PgError> {
         let is_held = row.try_get("is_held")?;
+        self.term.watch(row.try_get("term")?);
+        let unchanged = self.seen.watch(row.try_get("seen")?);
         let holder: Option<i64> = row.try_get("holder")?;
         Ok(Leadership {
             is_ours: is_held && holder == Some(self.holder),
             is_held,
             fence: row.try_get::<_, Counter>("fence")?.0,
-            word: read_word(row)?,
+            word: read_word(row, unchanged)?,
         })
     }
 }
 
-fn read_word(row: &Row) -> Result<Option<Word>, PgError> {
+/// The node was not seen for as long as that was not said.
+fn read_word(row: &Row, unchanged: Duration) -> Result<Option<Word>, PgError> {
     let Some(Counter(head)) = row.try_get("head")? else {
         return Ok(None);
     };
@@ -134,7 +174,8 @@ fn read_word(row: &Row) -> Result<Option<Word>, PgError> {
         head: BlockNumber(head),
         head_time: row.try_get::<_, Counter>("head_time")?.0,
         // Never negative, whatever the clock does.
-        node_age: node_age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or_default())),
+        node_age: node_age
+            .map(|age| unchanged.max(Duration::from_micros(u64::try_from(age).unwrap_or_default()))),
         gas_short: row.try_get("gas_short")?,
     }))
 }

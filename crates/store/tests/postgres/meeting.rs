@@ -234,6 +234,46 @@ async fn the_lead_changes_between_two_batches_of_the_chain() {
     assert!(matches!(refused, Err(StoreError::NotLeading)), "{refused:?}");
 }
 
+/// The leader dies, and with it the server that wrote the lead: the clock of the one that takes over is an hour late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_goes_back_keeps_no_dead_leader() {
+    let database = server().database();
+    let [leader, other] = [open(&database).await, open(&database).await];
+    let word = Word {
+        node_age: Some(Duration::ZERO),
+        ..Word::default()
+    };
+    leader.bid(Bid::Lead(word)).await.unwrap();
+    server().sql(
+        &database.name,
+        "UPDATE lease SET expires = expires + interval '1h', node_seen = node_seen + interval '1h'",
+    );
+    other.bid(Bid::Look).await.unwrap();
+    // Whoever lives says so, and keeps the lead.
+    for _ in 0..6 {
+        sleep(Duration::from_secs(1)).await;
+        assert!(leader.bid(Bid::Lead(word)).await.unwrap().is_ours);
+        assert!(!other.bid(Bid::Lead(Word::default())).await.unwrap().is_ours);
+    }
+    server().sql(
+        &database.name,
+        "UPDATE lease SET expires = expires + interval '1h', node_seen = node_seen + interval '1h'",
+    );
+    other.bid(Bid::Look).await.unwrap();
+    sleep(Duration::from_secs(3)).await;
+    let found = other.bid(Bid::Look).await.unwrap();
+    assert!(found.is_held && !found.is_ours);
+    let age = found.word.unwrap().node_age.unwrap();
+    assert!(
+        age >= Duration::from_secs(3),
+        "nobody has seen the node since: {age:?}"
+    );
+    sleep(Duration::from_millis(2100)).await;
+    let taken = other.bid(Bid::Lead(Word::default())).await.unwrap();
+    assert!(taken.is_ours && taken.fence > found.fence);
+    assert!(!leader.bid(Bid::Lead(word)).await.unwrap().is_ours);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bid_waits_for_nothing_else() {
     let (database, mut channel) = filled().await;
