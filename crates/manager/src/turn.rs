@@ -176,7 +176,9 @@ async fn take(
         shared.accounts.remove(&channel);
         return Err(Unavailable::Busy);
     };
-    let (epoch, version, tasks, told, ticket) = {
+    // Dropped, also in a panic, only where the account is not locked any more: what was given may lock it.
+    let mut told = Vec::new();
+    let (epoch, version, tasks, ticket) = {
         let mut account = slot.lock();
         let before = account.stored();
         if row.version.number < before.durable {
@@ -194,14 +196,13 @@ async fn take(
             found,
             batch,
         };
-        let waiting = turn.account.waiting().into_iter();
-        let told: Vec<_> = waiting
-            .filter_map(|Waiting(decide)| decide(Ok(&mut turn)))
-            .collect();
+        for Waiting(decide) in turn.account.waiting() {
+            told.extend(decide(Ok(&mut turn)));
+        }
         let Held { account, batch, .. } = turn;
         let tasks = batch.tasks.clone();
         let ticket = (batch != Batch::default()).then(|| held.hold.commit(batch));
-        (account.stored().epoch, account.version(), tasks, told, ticket)
+        (account.stored().epoch, account.version(), tasks, ticket)
     };
     let stored = match ticket {
         None => Ok(()),

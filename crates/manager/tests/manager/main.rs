@@ -4,6 +4,7 @@
 
 mod closes;
 mod disputes;
+mod failover;
 mod failures;
 mod forced;
 mod gas;

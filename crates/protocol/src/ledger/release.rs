@@ -42,7 +42,7 @@ impl Spend {
 /// Why nothing is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
-    /// It was released, charged or forgotten before; a release acts once.
+    /// It was released, charged or forgotten before; a release acts once. Or the store has lost it.
     #[error("this spend was settled before")]
     NotOpen,
     /// More than was authorised.
@@ -86,7 +86,7 @@ impl Account {
 
     fn give_back(&self, spend: &Spend, released: UnitSet, by: Writer) -> Result<Transition, ReleaseError> {
         assert_eq!(spend.channel, self.row.channel, "a spend belongs to its channel");
-        if !self.open_spends.contains(&spend.name()) {
+        if !self.open_spends.contains(&spend.name()) || !self.has_sold(&released) {
             return Err(ReleaseError::NotOpen);
         }
         Ok(self.change(by, |after| {
@@ -94,5 +94,19 @@ impl Account {
             after.row.unspent.insert_all(&released);
             after.fold();
         }))
+    }
+
+    /// Whether these units can have been sold. Not where the store has lost that, and others have written since.
+    fn has_sold(&self, units: &UnitSet) -> bool {
+        let row = &self.row;
+        units.highest().is_none_or(|highest| highest <= row.balance)
+            && units
+                .intervals()
+                .iter()
+                .all(|units| row.unspent.has_none_of(*units))
+            && row
+                .spent()
+                .and_then(|spent| spent.checked_sub(units.total()))
+                .is_some()
     }
 }

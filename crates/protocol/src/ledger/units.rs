@@ -87,6 +87,12 @@ impl UnitSet {
         self.position_of(first).is_some_and(|at| last <= self.0[at].last)
     }
 
+    /// Whether no unit of an interval is in the set.
+    pub(crate) fn has_none_of(&self, units: Units) -> bool {
+        let at = self.0.partition_point(|other| other.last < units.first);
+        self.0.get(at).is_none_or(|other| units.last < other.first)
+    }
+
     fn position_of(&self, unit: Balance) -> Option<usize> {
         let at = self.0.partition_point(|units| units.last < unit);
         self.0.get(at).filter(|units| units.first <= unit).map(|_| at)
@@ -101,11 +107,8 @@ impl UnitSet {
             !units.first.is_zero() && units.first <= units.last,
             "{units:?} is no interval"
         );
+        assert!(self.has_none_of(units), "{units:?} overlaps {self}");
         let at = self.0.partition_point(|other| other.last < units.first);
-        assert!(
-            self.0.get(at).is_none_or(|other| units.last < other.first),
-            "{units:?} overlaps {self}"
-        );
         let mut merged = units;
         let mut replaced = at..at;
         if at > 0 && next(self.0[at - 1].last) == Some(units.first) {
