@@ -104,6 +104,12 @@ impl Candidate {
             let _ = self.ask(Bid::Resign).await;
             return;
         }
+        if self.started.is_some() {
+            // A new program has nothing to say yet, and whoever led before may have said that nothing is to be sold.
+            if let Some(Ok(found)) = self.ask(Bid::Look).await {
+                shared.hear(&found);
+            }
+        }
         let bid = match cannot || Instant::now() < self.rests_until {
             true => Bid::Look,
             false => Bid::Lead(word(shared)),

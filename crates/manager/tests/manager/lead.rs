@@ -25,13 +25,26 @@ async fn an_instance_with_a_late_node_leaves_the_lead_to_others() {
     };
     let (contract, key) = (world.contract.clone(), world.receiver.clone());
     let wallet = Wallet::new(contract.node().clone(), key.clone());
+    let other = state.instance();
+    let word = Word {
+        gas_short: true,
+        head_time: 7,
+        ..Word::default()
+    };
+    assert!(other.bid(Bid::Lead(word)).await.unwrap().is_ours);
+    other.bid(Bid::Resign).await.unwrap();
     let late = Arc::new(state.instance());
     let starting = tokio::spawn(ChannelManager::start(contract, wallet, key, late, config));
-    let other = state.instance();
     until("the late one leads", async || {
         other.bid(Bid::Look).await.unwrap().is_held
     })
     .await;
+    let said = other.bid(Bid::Look).await.unwrap().word.unwrap();
+    assert_eq!(
+        (said.gas_short, said.head_time),
+        (true, 7),
+        "it knows nothing else"
+    );
     until("the late one gives up", async || {
         other.bid(Bid::Lead(Word::default())).await.unwrap().is_ours
     })
