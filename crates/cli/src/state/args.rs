@@ -40,8 +40,8 @@ Examples:
 Only when the state file is lost or damaged: what was paid after the backup is not known in it. Nothing is
 overwritten, so move away what is left of the old one. It takes that, too, as --from.
 
-A database is restored by pg_restore, while no proxy runs. Tell it by --store before one is started: nothing
-else can know, and content would be sold twice.")]
+A database is restored by pg_restore, while no proxy runs. Then say so by --store, before one is started: it does not
+always notice by itself, and content would be sold twice.")]
 pub(crate) struct RestoreArgs {
     /// The backup, or what is left of a state file
     #[arg(long, value_name = "FILE", required_unless_present = "store")]

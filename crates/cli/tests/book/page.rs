@@ -41,7 +41,14 @@ pub(crate) enum Steering {
 }
 
 /// Why a block may be skipped.
-pub(crate) const REASONS: [&str; 5] = ["public network", "containers", "geth", "systemd", "second host"];
+pub(crate) const REASONS: [&str; 6] = [
+    "public network",
+    "containers",
+    "geth",
+    "systemd",
+    "second host",
+    "database",
+];
 
 impl Block {
     /// Commands that stand in a comment.
