@@ -68,7 +68,7 @@ const CLEAR: &str = "
     DELETE FROM accounts; DELETE FROM events; DELETE FROM blocks; DELETE FROM tasks; DELETE FROM halts";
 
 /// These tables have the state from now on. In a dump are numbers of another server's transactions: those that are
-/// still to come here would be taken for new at each look.
+/// still to come here would be read again at each look.
 const ADOPT: &str = "
     UPDATE binding SET accounts_table = 'accounts'::regclass;
     UPDATE accounts SET changed = pg_current_xact_id() WHERE changed > pg_current_xact_id()";

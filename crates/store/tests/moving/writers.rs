@@ -14,7 +14,9 @@ use microraiden_store::{
 };
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database with a state, and a store that leads.
 fn led() -> (Place, State, Arc<PostgresStore>) {
@@ -131,7 +133,9 @@ fn a_busy_store_stops_at_the_move_and_nothing_acknowledged_is_missing() {
     let writer = store.clone();
     let mut channel = std::mem::replace(state.channel(), Channel::new(9));
     let busy = std::thread::spawn(move || {
+        let begin = Instant::now();
         loop {
+            assert!(begin.elapsed() < PATIENCE, "it writes on and on");
             let version = channel.account().version().number;
             let touched = channel.touch();
             if let Err(error) = writer
