@@ -7,11 +7,12 @@
 
 use crate::channels::{Channel, batch, commit, load, runtime};
 use crate::states::{FIRST, State};
-use crate::{Place, open, sorted};
+use crate::{Place, open, server, sorted};
 use microraiden_store::{
-    ChannelStore, DatabaseError, MoveError, Moving, OpenError, SqliteStore, inspect, move_to_database,
-    move_to_file,
+    ChannelStore, DatabaseError, MoveError, Moving, OpenError, Progress, SqliteStore, inspect,
+    move_to_database, move_to_file,
 };
+use microraiden_test_postgres::{Database, Options, Server};
 use rustix::process::{Signal, getpid, kill_process};
 use std::cell::Cell;
 use std::io::Read;
@@ -49,8 +50,12 @@ struct Stage {
 
 impl Stage {
     fn new(direction: Direction) -> Self {
+        Self::on(server().database(), direction)
+    }
+
+    fn on(database: Database, direction: Direction) -> Self {
         let stage = Self {
-            place: Place::new(),
+            place: Place::on(database),
             direction,
             channel: Channel::new(FIRST),
             version: None,
@@ -267,6 +272,38 @@ fn a_move_that_was_killed_at_any_moment_is_finished_by_the_next() {
                 break;
             }
             stage = Stage::new(direction);
+        }
+    }
+}
+
+/// The database may fail as well as we.
+#[test]
+fn a_move_whose_database_fails_is_finished_when_it_is_back() {
+    let server = Server::start(Options::default());
+    for direction in [IntoDatabase, IntoFile] {
+        for failing in [Progress::Written, Progress::Verified, Progress::Marked] {
+            let mut stage = Stage::on(server.database(), direction);
+            assert_eq!(stage.usable(), Usable::Source);
+            let (file, url) = (stage.file(), stage.place.url());
+            let step = |step| {
+                if step == failing {
+                    server.kill();
+                }
+            };
+            let moved = match direction {
+                IntoDatabase => runtime().block_on(move_to_database(&file, &url, step)),
+                IntoFile => runtime().block_on(move_to_file(&url, &file, step)),
+            };
+            server.restart();
+            // After the last word to the database, a file needs it no more.
+            if (direction, failing) == (IntoFile, Progress::Marked) {
+                moved.unwrap();
+                assert_eq!(stage.usable(), Usable::Target);
+                continue;
+            }
+            let failed = moved.unwrap_err();
+            assert!(matches!(failed, MoveError::Failed { .. }), "{failed:?}");
+            stage.finish();
         }
     }
 }

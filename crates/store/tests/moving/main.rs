@@ -44,9 +44,13 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::on(server().database())
+    }
+
+    fn on(database: Database) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
-            database: server().database(),
+            database,
         }
     }
 
