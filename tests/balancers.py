@@ -55,17 +55,17 @@ price = 0
 
 
 class Upstream(http.server.BaseHTTPRequestHandler):
-    """Says who asks, as it is told; below /broken it says that it cannot."""
+    """Says who asks, as it is told; at /502 and /503 it says that it cannot."""
 
     protocol_version = "HTTP/1.1"
     broken = 0
 
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        is_broken = self.path == "/broken"
+        is_broken = self.path in ("/502", "/503")
         Upstream.broken += is_broken
         body = self.headers.get("X-Forwarded-For", "nobody").encode()
-        self.send_response(503 if is_broken else 200)
+        self.send_response(int(self.path[1:]) if is_broken else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -334,10 +334,11 @@ class Balancer:
         self.assertEqual(get(self.address, "/free", source="127.0.0.9", headers=forged), (200, "127.0.0.9"))
 
     def test_what_is_not_paid_is_repeated_only_if_it_changes_nothing(self):
-        for method, times in [("GET", len(stage.receivers)), ("POST", 1)]:
-            before = Upstream.broken
-            self.assertEqual(get(self.address, "/broken", method)[0], 503)
-            self.assertEqual(Upstream.broken, before + times, method)
+        for status in (502, 503):
+            for method, times in [("GET", len(stage.receivers)), ("POST", 1)]:
+                before = Upstream.broken
+                self.assertEqual(get(self.address, f"/{status}", method)[0], status)
+                self.assertEqual(Upstream.broken, before + times, f"{method}: {status}")
 
 
 class Nginx(Balancer, unittest.TestCase):

@@ -42,10 +42,10 @@ pub(crate) fn carry_out(page: &str, block: &Block, place: &mut Place) -> Result<
         "js" | "javascript" => script(block, "block.mjs", "node", place)?,
         "ts" | "typescript" => script(block, "block.ts", TSC, place)?,
         "python" => script(block, "block.py", "python3", place)?,
-        "ini" | "yaml" | "dockerfile" | "nginx" | "promql" if block.file().is_none() => {
+        "ini" | "yaml" | "dockerfile" | "nginx" | "haproxy" | "promql" if block.file().is_none() => {
             packaged(&block.text)?
         }
-        "sh" | "bash" | "ini" | "yaml" | "dockerfile" | "nginx" => {}
+        "sh" | "bash" | "ini" | "yaml" | "dockerfile" | "nginx" | "haproxy" => {}
         other => return Err(format!("nobody knows what to do with a block of `{other}`")),
     }
     Ok(Outcome::Ran)
