@@ -17,7 +17,7 @@ import threading
 import time
 import unittest
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "release/microraiden"
@@ -82,6 +82,7 @@ class Stage:
     def __init__(self, folder):
         self.folder = folder
         self.running = []
+        self.server = None
 
     def set_up(self):
         folder = self.folder
@@ -105,25 +106,26 @@ class Stage:
         self.postgres = max(versions, key=lambda path: int(path.parts[-3])).parent
         self.sockets = self.folder / "postgres"
         self.sockets.mkdir()
-        # It does not run as root.
-        owner = []
+        # It does not run as root. Killed, it would leave a little shared memory behind.
+        owner = ["setpriv", "--pdeathsig=INT"]
         if os.geteuid() == 0:
-            owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+            owner += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
             subprocess.run(["chown", "postgres:postgres", self.sockets], check=True)
         data = self.sockets / "data"
         initdb = [self.postgres / "initdb", "--username=postgres", "--auth=trust", "--no-sync", "--pgdata", data]
         subprocess.run([*owner, *initdb], check=True, stdout=subprocess.DEVNULL, cwd=self.sockets)
         options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "dynamic_shared_memory_type=mmap"]
-        self.start("database", *owner, self.postgres / "postgres", "-D", data, "-k", self.sockets, *options)
+        server = [self.postgres / "postgres", "-D", data, "-k", self.sockets, *options]
+        self.server = self.start("database", *server, ends_by=owner)
         await_that("the database answers", lambda: self.sql("SELECT 1"))
 
     def sql(self, statement):
         psql = [self.postgres / "psql", "-XAtq", "-h", self.sockets, "-U", "postgres", "-c", statement]
         return subprocess.run(psql, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
 
-    def start(self, name, *command):
-        """Starts what goes on; it is killed when this program ends, however it does."""
-        command = ["setpriv", "--pdeathsig=KILL", *command]
+    def start(self, name, *command, ends_by=("setpriv", "--pdeathsig=KILL")):
+        """Starts what goes on; it ends when this program does, however that ends."""
+        command = [*ends_by, *command]
         with (self.folder / f"{name}.log").open("w") as log:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
         child.log = self.folder / f"{name}.log"
@@ -152,7 +154,7 @@ class Stage:
 
     def end(self):
         for child in reversed(self.running):
-            child.kill()
+            child.send_signal(SIGINT if child is self.server else SIGKILL)
             child.wait()
 
 
@@ -353,7 +355,8 @@ class Nginx(Balancer, unittest.TestCase):
         kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         (stage.folder / "nginx.conf").write_text("\n".join([
             "user root;" if os.geteuid() == 0 else "",
-            f"daemon off; pid {stage.folder}/nginx.pid; events {{}}",
+            # One process, which can be killed.
+            f"daemon off; master_process off; pid {stage.folder}/nginx.pid; events {{}}",
             "http { access_log off; include receivers.conf;",
             *(f"{kind}_temp_path nginx-{kind};" for kind in kinds),
             "}",
