@@ -140,7 +140,12 @@ async fn what_is_not_given_stands_there_to_be_filled_in() {
         "{told}"
     );
     let configuration = fs::read_to_string(place.path("proxy.toml")).unwrap();
-    assert!(!configuration.contains('@'), "{configuration}");
+    // `@NAME@` stands in the template where something is filled in; the address of a database has an `@` of its own.
+    let mut pieces = configuration.split('@');
+    assert!(
+        pieces.all(|piece| piece.is_empty() || !piece.chars().all(|c| c.is_ascii_uppercase() || c == '_')),
+        "{configuration}"
+    );
     assert!(configuration.contains("\n#deployment_file = "), "{configuration}");
     let show = ["account", "show", "--private-key", "receiver.key"];
     assert_eq!(succeeded(&place.run(&show).await)["address"], made["address"]);
