@@ -103,7 +103,8 @@ impl Disputes {
             match change {
                 TaskChange::Put(task) => {
                     let due = disputes.entry(task.channel).or_default();
-                    due.kinds.insert(task.kind, task.not_before);
+                    let not_before = due.kinds.entry(task.kind).or_insert(task.not_before);
+                    *not_before = task.not_before.min(*not_before);
                     due.at = None;
                 }
                 TaskChange::Remove { channel, kind } => {

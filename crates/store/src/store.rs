@@ -91,6 +91,16 @@ pub struct Task {
     pub not_before: BlockNumber,
 }
 
+impl Task {
+    /// As it is when it is put in the place of another one of its kind and channel, which may be none.
+    #[must_use]
+    pub fn over(mut self, before: Option<&Self>) -> Self {
+        let not_before = before.map_or(self.not_before, |before| before.not_before);
+        self.not_before = self.not_before.min(not_before);
+        self
+    }
+}
+
 /// What there is to be done on the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskKind {
@@ -106,7 +116,8 @@ pub enum TaskKind {
 /// A change of the tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskChange {
-    /// Adds the task, or replaces it.
+    /// Adds the task, or replaces it; it is not put off by that: of two blocks not to begin before, the lower
+    /// one counts.
     Put(Task),
     /// Takes the task away, if there is one.
     Remove {

@@ -73,7 +73,10 @@ impl Kept {
         self.halted &= !batch.halts.contains(&lifts);
         for change in &batch.tasks {
             match *change {
-                TaskChange::Put(task) => self.tasks.insert((task.channel, task.kind), task),
+                TaskChange::Put(task) => {
+                    let key = (task.channel, task.kind);
+                    self.tasks.insert(key, task.over(self.tasks.get(&key)))
+                }
                 TaskChange::Remove { channel, kind } => self.tasks.remove(&(channel, kind)),
             };
         }

@@ -87,7 +87,10 @@ impl State {
         for change in batch.tasks {
             self.tasks_written = written;
             match change {
-                TaskChange::Put(task) => self.tasks.insert((task.channel, task.kind), task),
+                TaskChange::Put(task) => {
+                    let key = (task.channel, task.kind);
+                    self.tasks.insert(key, task.over(self.tasks.get(&key)))
+                }
                 TaskChange::Remove { channel, kind } => self.tasks.remove(&(channel, kind)),
             };
         }

@@ -4,7 +4,7 @@ use super::columns::{Bytes, Column, Counter, Digits, channel_columns, optional, 
 use crate::parts::{self, change_columns};
 use crate::store::{Halt, HaltChange, HaltKind, KEPT_BLOCKS, Task, TaskChange, TaskKind};
 use microraiden_protocol::{BlockNumber, BlockRef, ChannelEvent, ChannelId};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error as PgError, GenericClient, Row};
@@ -35,7 +35,8 @@ const PUT_TASKS: &str = "
     INSERT INTO tasks (sender, receiver, open_block, kind, transaction_hash, not_before)
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6)
     ON CONFLICT (sender, receiver, open_block, kind)
-    DO UPDATE SET (transaction_hash, not_before) = (excluded.transaction_hash, excluded.not_before)";
+    DO UPDATE SET transaction_hash = excluded.transaction_hash,
+        not_before = least(tasks.not_before, excluded.not_before)";
 
 const REMOVE_TASKS: &str = "
     DELETE FROM tasks WHERE (sender, receiver, open_block, kind) IN (SELECT * FROM unnest($1, $2, $3, $4))";
@@ -125,19 +126,22 @@ pub(super) async fn write_events(
 
 /// Adds, replaces or removes tasks, as if one after the other.
 pub(super) async fn write_tasks(client: &impl GenericClient, changes: &[TaskChange]) -> Result<(), PgError> {
-    let last: BTreeMap<(ChannelId, TaskKind), Option<Task>> = changes
-        .iter()
-        .map(|change| match *change {
-            TaskChange::Put(task) => ((task.channel, task.kind), Some(task)),
-            TaskChange::Remove { channel, kind } => ((channel, kind), None),
-        })
-        .collect();
-    let removed: Vec<_> = last
-        .iter()
-        .filter(|(_, task)| task.is_none())
-        .map(|(key, _)| *key)
-        .collect();
-    let put: Vec<Task> = last.into_values().flatten().collect();
+    let mut removed = BTreeSet::<(ChannelId, TaskKind)>::new();
+    let mut put = BTreeMap::<(ChannelId, TaskKind), Task>::new();
+    for change in changes {
+        match *change {
+            TaskChange::Put(task) => {
+                let key = (task.channel, task.kind);
+                put.insert(key, task.over(put.get(&key)));
+            }
+            TaskChange::Remove { channel, kind } => {
+                removed.insert((channel, kind));
+                put.remove(&(channel, kind));
+            }
+        }
+    }
+    let removed: Vec<_> = removed.into_iter().collect();
+    let put: Vec<Task> = put.into_values().collect();
     if !removed.is_empty() {
         let mut columns = channel_columns(&removed, |(channel, _)| channel);
         columns.push(Column::of(&removed, Type::TEXT_ARRAY, |(_, kind)| kind.name()));

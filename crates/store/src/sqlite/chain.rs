@@ -147,8 +147,8 @@ pub(super) fn write_task(connection: &Connection, change: &TaskChange) -> Result
                      (sender, receiver, open_block, kind, transaction_hash, not_before, checksum) \
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_checksum(?1, ?2, ?3, ?4, ?5, ?6)) \
                      ON CONFLICT (sender, receiver, open_block, kind) \
-                     DO UPDATE SET (transaction_hash, not_before, checksum) = \
-                     (excluded.transaction_hash, excluded.not_before, excluded.checksum)",
+                     DO UPDATE SET transaction_hash = ?5, not_before = min(not_before, ?6), \
+                     checksum = row_checksum(?1, ?2, ?3, ?4, ?5, min(not_before, ?6))",
                 )?
                 .execute(params![
                     sender,

@@ -430,6 +430,14 @@ fn keeps_tasks(store: &dyn ChannelStore) {
         ..task(&first, None)
     };
     let both = change(TaskChange::Put(close));
+    // Put again, it is not put off; put for an earlier block, it is done earlier.
+    let at = |number| Task {
+        not_before: BlockNumber(number),
+        ..close
+    };
+    assert_eq!(change(TaskChange::Put(at(u64::from(u32::MAX) + 2))), both);
+    let close = at(9);
+    let both = change(TaskChange::Put(close));
     assert_eq!(both.len(), 2);
     assert!(both.contains(&close) && both.contains(&task(&first, sent)));
     let remove = TaskChange::Remove {
@@ -437,6 +445,20 @@ fn keeps_tasks(store: &dyn ChannelStore) {
         kind: TaskKind::Dispute,
     };
     assert_eq!(change(remove), [close]);
+    // Removed in between, it begins anew.
+    let (channel, kind) = (first.id(), TaskKind::Close);
+    let in_turn = Batch {
+        tasks: vec![
+            TaskChange::Put(at(5)),
+            TaskChange::Remove { channel, kind },
+            TaskChange::Put(at(20)),
+            TaskChange::Put(at(12)),
+            TaskChange::Put(at(30)),
+        ],
+        ..Batch::default()
+    };
+    commit(store, in_turn).unwrap();
+    assert_eq!(load(store).tasks, [at(12)]);
     let snapshot = load(store);
     assert_eq!(
         (snapshot.blocks, snapshot.events),
