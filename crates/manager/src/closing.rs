@@ -102,11 +102,19 @@ impl ChannelManager {
                 Asker::Anybody => Vec::new(),
                 _ => closes_later(&manager, account, &claim),
             };
+            // A promise that is there already may have been read from a database that fails over to one without it.
+            // What is written once more has been replicated when it is durable.
+            let again = || {
+                let same = account.facts().clone();
+                let is_shared = manager.others.is_some();
+                is_shared.then(|| account.observe(same, manager.writer()))
+            };
+            let transition = claim.transition.or_else(again);
             Ok(Decision {
                 tasks,
                 #[cfg(feature = "planted")]
                 at_once: crate::planted::has(crate::planted::Bug::SignsBeforeDurable),
-                ..Decision::new(claim.transition, ())
+                ..Decision::new(transition, ())
             })
         });
         closed.await.map_err(Failed::into_reason)?;
