@@ -56,7 +56,7 @@ pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use error::{CopyError, OpenError, StoreError};
 pub use memory::{MemoryInstance, MemoryStore};
 pub use moving::{MoveError, Progress, move_to_database, move_to_file};
-pub use postgres::{DatabaseError, PostgresStore, inspect_database, restored_database};
+pub use postgres::{DatabaseError, PostgresStore, database_binding, inspect_database, restored_database};
 pub use shared::{Bid, Changes, Held, Hold, LEASE, Leadership, Purpose, Reading, SharedStore, Word};
 pub use sqlite::{SqliteStore, backup, inspect, restore};
 pub use store::{

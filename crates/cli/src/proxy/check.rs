@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 #[command(after_help = "\
 Examples:
   microraiden proxy check --config proxy.toml             is the file right, and what is sold?
-  microraiden proxy check --config proxy.toml --online    and are node, contract, gas money and upstreams there?
+  microraiden proxy check --config proxy.toml --online    and are node, contract, gas money, database and upstreams there?
   microraiden proxy check --config proxy.toml --json | jq '.routes[].path'
 
 Nothing is sold, signed or written. It ends with status 1 when the settings cannot be used, or something that is needed
@@ -22,7 +22,7 @@ is not there.")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     source: Source,
-    /// Ask the node and the upstreams, too
+    /// Ask the node, the database and the upstreams, too
     #[arg(long)]
     online: bool,
     /// Print one JSON object, also on a terminal
@@ -132,7 +132,7 @@ fn show(lines: &[RouteLine], findings: &[Finding], online: bool) {
     println!("{routes}");
     if !online {
         println!(
-            "The settings can be used. With --online, node, contract, token, gas money and upstreams are asked, too."
+            "The settings can be used. With --online, node, contract, token, gas money, database and upstreams are asked, too."
         );
         return;
     }

@@ -43,25 +43,24 @@ impl Shop {
         shop
     }
 
-    fn on(&self, state_file: Option<&str>, more: &[&str]) -> Vec<String> {
+    fn on(&self, key: &str, state_file: Option<&str>, more: &[&str]) -> Vec<String> {
         let upstream = self.upstream.url();
-        let mut options = proxy(
-            &self.place,
-            "receiver.key",
-            "deployment.json",
-            upstream.as_str(),
-            state_file,
-        );
+        let mut options = proxy(&self.place, key, "deployment.json", upstream.as_str(), state_file);
         options.extend(more.iter().map(|option| (*option).to_owned()));
         options
     }
 
     fn on_file(&self, name: &str) -> Vec<String> {
-        self.on(Some(name), &[])
+        self.on("receiver.key", Some(name), &[])
     }
 
     fn on_database(&self) -> Vec<String> {
-        self.on(None, &["--store", &self.database.url])
+        self.with_key("receiver.key")
+    }
+
+    /// On the database, with this key.
+    fn with_key(&self, key: &str) -> Vec<String> {
+        self.on(key, None, &["--store", &self.database.url])
     }
 
     async fn migrate(&self, from: &str, to: &str) -> Output {
@@ -70,6 +69,21 @@ impl Shop {
 
     async fn state(&self, option: &str, which: &str) -> Value {
         succeeded(&self.place.run(&["state", option, which]).await)
+    }
+
+    /// What `proxy check --online` says of the database to the receiver with this key.
+    async fn checked(&self, key: &str) -> Value {
+        let mut options = self.with_key(key);
+        options.splice(1..1, ["check", "--online", "--json"].map(str::to_owned));
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let output = self.place.run(&options).await;
+        let told: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+        let mut findings = told["findings"].as_array().unwrap().iter();
+        let finding = findings.find(|finding| finding["name"] == "database").unwrap();
+        let is_bad = finding["verdict"] == "bad";
+        assert_eq!(said(&output).contains("database"), is_bad, "{}", said(&output));
+        finding.clone()
     }
 
     /// A proxy with these options ends at once, and says why.
@@ -126,6 +140,9 @@ async fn a_receiver_moves_into_a_database_and_back_and_sells_on() {
         (&json!("5"), &Value::Null)
     );
 
+    let empty = json!("empty; the first proxy makes the tables");
+    let checked = shop.checked("receiver.key").await;
+    assert_eq!((&checked["verdict"], &checked["value"]), (&json!("good"), &empty));
     let output = shop.migrate("state.db", url).await;
     let moved = succeeded(&output);
     assert_eq!((&moved["from"], &moved["to"]), (&json!("state.db"), &json!(url)));
@@ -150,6 +167,17 @@ async fn a_receiver_moves_into_a_database_and_back_and_sells_on() {
     let (program, address) = start(&shop.on_database()).await;
     pay(&shop.place, &address).await;
     // Beside the proxy.
+    let checked = shop.checked("receiver.key").await;
+    let told = checked["value"].as_str().unwrap();
+    assert!(
+        checked["verdict"] == "good" && told.contains("has the state of receiver 0x"),
+        "{checked}"
+    );
+    let another = shop.checked("owner.key").await;
+    assert_eq!(
+        (&another["verdict"], &another["value"]),
+        (&json!("bad"), &json!(told))
+    );
     let shared = shop.state("--store", url).await;
     assert_eq!(
         (&shared["balance_sum"], &shared["channels"]["open"]),
@@ -174,6 +202,12 @@ async fn a_receiver_moves_into_a_database_and_back_and_sells_on() {
     );
     program.signal("TERM");
     let moved_to = format!("was moved to {}", back.display());
+    let checked = shop.checked("receiver.key").await;
+    let told = checked["value"].as_str().unwrap();
+    assert!(
+        checked["verdict"] == "bad" && told.contains(&moved_to),
+        "{checked}"
+    );
     shop.refused(&shop.on_database(), &moved_to).await;
 
     let (program, address) = start(&shop.on_file("back.db")).await;
@@ -313,7 +347,8 @@ async fn a_database_that_was_restored_sells_only_on_new_channels() {
     assert!(state["halts"][0]["block"].as_u64().unwrap() > 0, "{state}");
     assert_eq!(state["balance_sum"], "5");
     assert!(program.signal("TERM"));
-    let (program, address) = start(&shop.on(None, &["--store", url, "--resume-selling"])).await;
+    let (program, address) =
+        start(&shop.on("receiver.key", None, &["--store", url, "--resume-selling"])).await;
     pay(&shop.place, &address).await;
     assert_eq!(shop.state("--store", url).await["halts"], json!([]));
     assert!(program.signal("TERM"));

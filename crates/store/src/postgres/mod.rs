@@ -30,7 +30,7 @@ mod url;
 
 pub use error::DatabaseError;
 pub(crate) use moving::{SourceDatabase, TargetDatabase};
-pub use moving::{inspect_database, restored_database};
+pub use moving::{database_binding, inspect_database, restored_database};
 
 use crate::error::StoreError;
 use crate::shared::{Bid, Changes, Held, Leadership, Purpose, Reading, SharedStore};

@@ -13,7 +13,7 @@ use super::{accounts, chain};
 use crate::contents::{Contents, Moving};
 use crate::database_url::DatabaseUrl;
 use crate::moving::{MoveError, PORTION, Progress, check_replaceable};
-use crate::store::{Halt, HaltChange, HaltKind, Snapshot, TaskChange};
+use crate::store::{Binding, Halt, HaltChange, HaltKind, Snapshot, TaskChange};
 use microraiden_protocol::ledger::AccountRow;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -246,6 +246,23 @@ pub async fn inspect_database(url: &DatabaseUrl) -> Result<Contents, MoveError> 
     read(&connect(url).await?).await
 }
 
+/// What the state in a database belongs to; `None` where there is none yet. Proxies may use it meanwhile.
+///
+/// # Errors
+/// When a proxy could not use it: it cannot be reached, or its state is another version's, was moved or made of
+/// a dump.
+///
+/// # Panics
+/// Outside a tokio runtime with I/O and time.
+pub async fn database_binding(url: &DatabaseUrl) -> Result<Option<Binding>, DatabaseError> {
+    let session = connect(url).await?;
+    match find(&session).await {
+        Ok(found) => Ok(Some(found.settled()?.binding)),
+        Err(DatabaseError::Empty) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Says in a database that its state comes from a dump, or another that is older than what was paid.
 ///
 /// What was accepted after it is not known in it, so its channels sell nothing until the operator accepts the risk
@@ -286,10 +303,11 @@ async fn connect(url: &DatabaseUrl) -> Result<Session, DatabaseError> {
 }
 
 /// What there is.
-async fn find(session: &Session) -> Result<Found, MoveError> {
-    match migrate::exists(session).await? {
-        true => Ok(migrate::find(session).await?),
-        false => Err(DatabaseError::Empty.into()),
+async fn find(session: &Session) -> Result<Found, DatabaseError> {
+    let exists = migrate::exists(session).await;
+    match exists.map_err(|fault| DatabaseError::Unreachable { cause: fault.cause })? {
+        true => migrate::find(session).await,
+        false => Err(DatabaseError::Empty),
     }
 }
 

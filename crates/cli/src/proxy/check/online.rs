@@ -5,6 +5,7 @@ use crate::Failure;
 use crate::deploy::minutes;
 use crate::proxy::route::Coin;
 use crate::proxy::settings::Loaded;
+use crate::proxy::values::Database;
 use crate::proxy::{USUAL_KEY, said};
 use crate::{data_folder, keys};
 use microraiden_chain::deployment::in_ether;
@@ -14,6 +15,7 @@ use microraiden_chain::{Contract, Inspection, Node, U256};
 use microraiden_manager::DEVELOPMENT_CHAINS;
 use microraiden_protocol::Address;
 use microraiden_proxy::{Resource, Upstream};
+use microraiden_store::{Binding, DatabaseUrl, database_binding};
 use std::time::Duration;
 
 /// What a close takes at most, with room for a price that doubles; as the channel manager counts.
@@ -21,17 +23,21 @@ const CLOSE_GAS: u128 = 2 * 110_000;
 /// How long an upstream may take to answer.
 const UPSTREAM_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks the nodes, and the upstreams.
+/// Asks the nodes, the database and the upstreams.
 ///
 /// # Errors
 /// When a setting is wrong.
 pub(super) async fn look(loaded: &Loaded) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
+    let mut binding = None;
     if let Some(node) = nodes(loaded, &mut findings).await {
-        let asked = chain(loaded, &node, &mut findings).await;
-        if let Err(error) = asked {
-            findings.push(Finding::good("chain", said(&*error)).with(Verdict::Bad));
+        match chain(loaded, &node, &mut findings).await {
+            Ok(found) => binding = found,
+            Err(error) => findings.push(Finding::good("chain", said(&*error)).with(Verdict::Bad)),
         }
+    }
+    if let Some(Database(url)) = &loaded.settings.store {
+        findings.push(database(url, binding).await);
     }
     upstreams(loaded, &mut findings).await?;
     Ok(findings)
@@ -60,8 +66,12 @@ async fn nodes(loaded: &Loaded, findings: &mut Vec<Finding>) -> Option<Node> {
     first
 }
 
-/// Looks at contract, token and gas money.
-async fn chain(loaded: &Loaded, node: &Node, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+/// Looks at contract, token and gas money; gives what the state must belong to, where all of that is known.
+async fn chain(
+    loaded: &Loaded,
+    node: &Node,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Binding>, Failure> {
     let settings = &loaded.settings;
     let id = node.chain_id();
     findings.push(match (is_play_money(id), settings.unaudited_real_money) {
@@ -98,7 +108,7 @@ async fn chain(loaded: &Loaded, node: &Node, findings: &mut Vec<Finding>) -> Res
             )
             .with(Verdict::Bad),
         );
-        return Ok(());
+        return Ok(None);
     };
     findings.push(Finding::good("contract", format!("{address}: {what}")).with(verdict));
     findings.extend(
@@ -124,11 +134,15 @@ async fn chain(loaded: &Loaded, node: &Node, findings: &mut Vec<Finding>) -> Res
     );
     challenge(loaded, node, &contract, findings).await?;
     match receiver(loaded)? {
-        Some(receiver) => gas_money(node, receiver, findings).await,
+        Some(receiver) => {
+            gas_money(node, receiver, findings).await?;
+            let escrow = contract.escrow();
+            Ok(Some(Binding { escrow, receiver }))
+        }
         None => {
             let made = "none is named, so one will be made in your folder for data at the start".to_owned();
             findings.push(Finding::good("receiver", made).with(Verdict::Warning));
-            Ok(())
+            Ok(None)
         }
     }
 }
@@ -184,6 +198,25 @@ async fn gas_money(node: &Node, receiver: Address, findings: &mut Vec<Finding>) 
     let finding = Finding::good("gas_money", said);
     findings.push(finding.with(if is_enough { Verdict::Good } else { Verdict::Bad }));
     Ok(())
+}
+
+/// Whether a proxy can use the database.
+async fn database(url: &DatabaseUrl, wanted: Option<Binding>) -> Finding {
+    let (value, verdict) = match database_binding(url).await {
+        Err(error) => (said(&error), Verdict::Bad),
+        Ok(None) => (
+            "empty; the first proxy makes the tables".to_owned(),
+            Verdict::Good,
+        ),
+        Ok(Some(Binding { escrow, receiver })) => {
+            let (chain, contract) = (escrow.chain_id, escrow.contract);
+            let value =
+                format!("has the state of receiver {receiver} at contract {contract} on chain {chain}");
+            let is_ours = wanted.is_none_or(|wanted| wanted == Binding { escrow, receiver });
+            (value, if is_ours { Verdict::Good } else { Verdict::Bad })
+        }
+    };
+    Finding::good("database", value).with(verdict)
 }
 
 /// Asks each upstream once; whatever it answers, it is there.
