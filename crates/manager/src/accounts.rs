@@ -4,7 +4,7 @@ use crate::overview::{ChannelState, Filter};
 use crate::plain::Plain;
 use crate::sync::{Mutex, MutexGuard, RwLock};
 use crate::turn::Waiting;
-use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Version};
+use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Version, Writer};
 use microraiden_protocol::{Address, ChannelId};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Bound, Deref, DerefMut};
@@ -21,25 +21,20 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 struct Inside {
     kept: Kept,
-    /// How it stands with the store, where others write it too.
-    stored: Stored,
+    /// The number of the newest version that is known to be stored; 0 where none is.
+    durable: u64,
+    /// Whose that version is, in little room.
+    durable_by: u32,
+    /// Counts how often the account was read from the store: what was decided before one of these moments
+    /// and is not stored by then, never is.
+    epoch: u32,
+    /// Something that was decided here is not stored, or may not be: the account must be read before anything
+    /// else is decided on it.
+    is_doubtful: bool,
     /// Decisions that wait until the account is held in the store; `None` while nobody sees to that.
     queue: Option<Vec<Waiting>>,
     /// How many hold it in the store for something else, or are about to.
     holders: u16,
-}
-
-/// How an account in memory stands with the store, where other instances write it too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Stored {
-    /// The number of the newest version that is known to be stored.
-    pub(crate) durable: u64,
-    /// Counts how often the account was read from the store: what was decided before one of these moments
-    /// and is not stored by then, never is.
-    pub(crate) epoch: u32,
-    /// Something that was decided here is not stored, or may not be: the account must be read before anything
-    /// else is decided on it.
-    pub(crate) is_doubtful: bool,
 }
 
 /// An account in memory: there are very many, and nearly all of them rest.
@@ -68,6 +63,21 @@ impl Kept {
     }
 }
 
+impl Inside {
+    fn is_durable(&mut self, version: Version) {
+        if version.number > self.durable {
+            self.durable = version.number;
+            self.durable_by = tag(version.writer);
+        }
+    }
+}
+
+/// Tells one writer of a version from another. Names of instances are random.
+fn tag(writer: Writer) -> u32 {
+    let [a, b, c, d, ..] = (writer.instance ^ writer.sequence).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
 impl Slot {
     /// Locks the account.
     ///
@@ -90,17 +100,23 @@ impl Slot {
     /// A version is stored.
     pub(crate) fn is_durable(&self, version: Version) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.stored.durable = inside.stored.durable.max(version.number);
+        inside.is_durable(version);
+    }
+
+    /// Whether any version is known to be stored.
+    pub(crate) fn was_stored(&self) -> bool {
+        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.durable > 0
     }
 
     /// Something that was decided in an epoch is not stored, or may not be. Gives the channel, unless the
     /// account was read since.
     pub(crate) fn doubt(&self, epoch: u32) -> Option<ChannelId> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if inside.stored.epoch != epoch {
+        if inside.epoch != epoch {
             return None;
         }
-        inside.stored.is_doubtful = true;
+        inside.is_doubtful = true;
         Some(*inside.kept.channel())
     }
 
@@ -166,9 +182,22 @@ pub(crate) struct SlotGuard<'a> {
 }
 
 impl SlotGuard<'_> {
-    /// How the account stands with the store.
-    pub(crate) fn stored(&self) -> Stored {
-        self.inside.stored
+    /// Counts how often the account was read from the store.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.inside.epoch
+    }
+
+    /// Whether something that was decided here is not stored, or may not be.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.inside.is_doubtful
+    }
+
+    /// Whether a store that has this version has lost one that it had.
+    pub(crate) fn goes_back_to(&self, version: Version) -> bool {
+        let Inside {
+            durable, durable_by, ..
+        } = *self.inside;
+        version.number < durable || version.number == durable && tag(version.writer) != durable_by
     }
 
     /// Whether it may be decided on what is in memory. Not while the account is held, or is about to be: what
@@ -177,20 +206,17 @@ impl SlotGuard<'_> {
         let is_held = self.inside.queue.is_some() || self.inside.holders > 0;
         #[cfg(feature = "planted")]
         let is_held = is_held && !crate::planted::has(crate::planted::Bug::TrustsWhileHeld);
-        !self.inside.stored.is_doubtful && !is_held
+        !self.inside.is_doubtful && !is_held
     }
 
     /// Takes the account as the store has it. What was decided here and is not stored is given up; what is
     /// in flight stays so.
     pub(crate) fn read(&mut self, row: AccountRow) -> Result<(), CorruptRow> {
-        let Stored { durable, epoch, .. } = self.inside.stored;
-        let number = row.version.number;
-        **self = self.reload(row, durable)?;
-        self.inside.stored = Stored {
-            durable: durable.max(number),
-            epoch: epoch.wrapping_add(1),
-            is_doubtful: false,
-        };
+        let version = row.version;
+        **self = self.reload(row, self.inside.durable)?;
+        self.inside.is_durable(version);
+        self.inside.epoch = self.inside.epoch.wrapping_add(1);
+        self.inside.is_doubtful = false;
         Ok(())
     }
 
@@ -307,16 +333,22 @@ impl Accounts {
             .cloned()
     }
 
-    /// Adds the account of a channel that has none yet.
+    /// Adds the account of a channel that has none yet, as it is stored.
     pub(crate) fn add(&self, account: Account) {
+        let version = account.version();
+        self.begin(account).is_durable(version);
+    }
+
+    /// Adds the account of a channel that has none yet, and that is not stored yet.
+    pub(crate) fn begin(&self, account: Account) -> Arc<Slot> {
         let (channel, state) = (*account.channel(), ChannelState::of(&account));
         assert_eq!(channel.receiver, self.receiver, "all channels have one receiver");
         let inside = Inside {
-            stored: Stored {
-                durable: account.version().number,
-                ..Stored::default()
-            },
             kept: Kept::of(account),
+            durable: 0,
+            durable_by: 0,
+            epoch: 0,
+            is_doubtful: false,
             queue: None,
             holders: 0,
         };
@@ -334,19 +366,18 @@ impl Accounts {
         assert!(before.is_none(), "channel {channel} has an account already");
         self.listed.enter(key(&channel), state);
         drop(account);
+        slot
     }
 
-    /// Takes the account of a channel away that the store has none of.
-    pub(crate) fn remove(&self, channel: &ChannelId) {
-        let slot = self
-            .slots
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key(channel));
-        if let Some(slot) = slot {
+    /// Takes an account away that the store has none of, unless the channel has another one by now.
+    pub(crate) fn remove(&self, slot: &Arc<Slot>) {
+        let account = slot.lock();
+        let key = key(account.channel());
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if slots.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) {
+            slots.remove(&key);
             // Whoever has it still cannot list it again.
-            let _account = slot.lock();
-            self.listed.enter(key(channel), None);
+            self.listed.enter(key, None);
         }
     }
 

@@ -182,7 +182,7 @@ impl Shared {
                 return Ok(None);
             };
             let ticket = self.hand_in(&mut account, &decision);
-            (decision, account.stored().epoch, ticket)
+            (decision, account.epoch(), ticket)
         };
         let version = decision.transition.as_ref().map(|next| next.after().version());
         let ticket = ticket.map_err(|error| Failed::Denied(self.store_failed(&error).into()))?;
@@ -224,7 +224,7 @@ impl Shared {
         E: From<Unavailable> + Send + 'static,
     {
         let decided = self.in_turn(store, slot, move |held: &mut Held<'_>| {
-            let epoch = held.account.stored().epoch;
+            let epoch = held.account.epoch();
             let decision = decide(&mut held.account).map_err(Failed::Denied);
             decision.map(|decision| {
                 held.take(&decision);

@@ -186,10 +186,11 @@ impl ChainFollower {
         if self.heads.is_none() {
             self.keep(&ChainUpdate::default()).await?;
         }
-        self.date_the_backup().await
+        Ok(())
     }
 
-    /// After a backup was restored: all channels that are there now are from before.
+    /// After a backup was restored, or the store has lost what it had: all channels that are there now are from
+    /// before.
     async fn date_the_backup(&self) -> Result<(), FollowError> {
         if !self.shared.halts.is_undated() {
             return Ok(());
@@ -199,7 +200,7 @@ impl ChainFollower {
             kind: HaltKind::Restored,
             block: Some(head),
         });
-        tracing::warn!(%head, "the state was restored from a backup: channels opened up to this block are closed only, until the operator resumes the selling");
+        tracing::warn!(%head, "the state is older than it was: channels opened up to this block are closed only, until the operator resumes the selling");
         self.shared.keep_halts(vec![set]).await.map_err(FollowError::Halt)
     }
 
@@ -224,6 +225,7 @@ impl ChainFollower {
         if caught_up {
             // Before, there may be a close that was not read yet.
             self.shared.node_answered();
+            self.date_the_backup().await?;
         }
         Ok(!caught_up && !is_late)
     }
@@ -395,7 +397,7 @@ impl ChainFollower {
                 decided.extend(batch.transitions.last().cloned());
             }
             // What is doubtful is not known to stay as it is.
-            let is_doubtful = guard.as_ref().is_some_and(|guard| guard.stored().is_doubtful);
+            let is_doubtful = guard.as_ref().is_some_and(|guard| guard.is_doubtful());
             if is_doubtful || (batch.transitions.len(), batch.tasks.len()) != before {
                 changing.insert(*channel);
                 guards.extend(guard.map(|guard| (*channel, guard)));
@@ -412,7 +414,7 @@ impl ChainFollower {
         let mut changed = Vec::new();
         for transition in decided {
             let (channel, version) = (*transition.after().channel(), transition.after().version());
-            let epoch = guards.get(&channel).map_or(0, |guard| guard.stored().epoch);
+            let epoch = guards.get(&channel).map_or(0, |guard| guard.epoch());
             changed.push((channel, epoch, version));
             self.install(transition, &mut guards);
         }
@@ -609,7 +611,7 @@ impl ChainFollower {
         tracing::info!(%channel, version, phase = ?facts.phase, deposit = %facts.deposit, "channel changed");
         match guards.get_mut(&channel) {
             Some(guard) => **guard = account,
-            None => self.shared.accounts.add(account),
+            None => drop(self.shared.accounts.begin(account)),
         }
     }
 }

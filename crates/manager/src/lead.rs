@@ -5,16 +5,16 @@
 //! takes the lead. Whoever led and does not know yet that it does not any more, cannot write what it reads of the chain.
 
 use crate::follow::{ChainFollower, FollowError};
-use crate::manager::{Shared, lost};
+use crate::manager::Shared;
 use crate::payment::Unavailable;
 use crate::{dispute, follow, gas};
 use microraiden_chain::{Follower, Party};
-use microraiden_protocol::ledger::{Account, AccountRow};
+use microraiden_protocol::ledger::{Account, AccountRow, Version};
 use microraiden_protocol::{BlockNumber, ChannelId};
 use microraiden_store::{
     Bid, Changes, Halt, LEASE, Leadership, Reading, SharedStore, StoreError, Task, Word,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,6 +37,7 @@ type Started = oneshot::Sender<Result<(), FollowError>>;
 struct Term {
     fence: u64,
     task: JoinHandle<()>,
+    since: Instant,
     /// It ends then, unless the store has said otherwise.
     until: Instant,
 }
@@ -88,15 +89,19 @@ impl Candidate {
 
     /// Bids, or looks who leads, and acts on the answer.
     async fn bid(&mut self) {
+        self.end_if_over().await;
         let shared = &self.shared;
         let cannot = shared.has_failed() || shared.check_store().is_err();
-        let gives_up = self.term.is_some() && (cannot || shared.is_node_silent());
+        // What the last leader has said of the head counts no more after so long.
+        let is_old = |term: &Term| term.since.elapsed() > shared.config.node_timeout;
+        let stands_still = self.term.as_ref().is_some_and(is_old) && shared.is_head_too_old();
+        let gives_up = self.term.is_some() && (cannot || shared.is_node_silent() || stands_still);
         if gives_up {
             tracing::warn!("this instance cannot follow the chain; another one may lead");
             self.rests_until = Instant::now() + REST;
         }
         if gives_up || self.term.as_ref().is_some_and(|term| term.task.is_finished()) {
-            self.end();
+            self.end().await;
             #[cfg(feature = "planted")]
             if !gives_up && crate::planted::has(crate::planted::Bug::KeepsTheFence) {
                 return;
@@ -121,7 +126,7 @@ impl Candidate {
                 if self.term.is_some() {
                     tracing::warn!("another instance leads now");
                 }
-                self.end();
+                self.end().await;
                 self.shared.hear(&leadership);
                 self.started.take().map(|started| started.send(Ok(())));
             }
@@ -130,20 +135,25 @@ impl Candidate {
                     tracing::warn!(%error, "the lead cannot be looked at; trying again");
                     self.shared.store_failed(&error);
                 }
-                if self
-                    .term
-                    .as_ref()
-                    .is_some_and(|term| Instant::now() >= term.until)
-                {
-                    self.end();
-                }
+                self.end_if_over().await;
             }
         }
     }
 
-    fn end(&mut self) {
-        if let Some(term) = self.term.take() {
+    /// Ends the term when its time is over: the next one may have begun elsewhere.
+    async fn end_if_over(&mut self) {
+        let is_over = |term: &Term| Instant::now() >= term.until;
+        if self.term.as_ref().is_some_and(is_over) {
+            self.end().await;
+        }
+    }
+
+    async fn end(&mut self) {
+        if let Some(mut term) = self.term.take() {
             self.ended = Some(term.fence);
+            term.task.abort();
+            // What it hands in while it is being ended must not come into the next term.
+            let _ = (&mut term.task).await;
         }
         #[cfg(feature = "planted")]
         if crate::planted::has(crate::planted::Bug::KeepsTheFence) {
@@ -154,7 +164,7 @@ impl Candidate {
     /// The store says that this instance leads.
     async fn lead(&mut self, fence: u64, until: Instant) {
         if self.term.as_ref().is_some_and(|term| term.fence != fence) {
-            self.end();
+            self.end().await;
         }
         if let Some(term) = &mut self.term {
             term.until = until;
@@ -165,7 +175,12 @@ impl Candidate {
             tracing::info!(fence, "this instance leads");
             let lead = lead(self.shared.clone(), self.store.clone(), self.started.take());
             let task = tokio::spawn(lead);
-            self.term = Some(Term { fence, task, until });
+            self.term = Some(Term {
+                fence,
+                task,
+                since: Instant::now(),
+                until,
+            });
         }
     }
 }
@@ -187,15 +202,21 @@ pub(crate) async fn keep_up(shared: Arc<Shared>, store: Arc<dyn SharedStore>) {
             shared.read_changes(&*store).await?;
             shared.settle_doubts(&*store).await
         };
-        if let Err(error) = read.await {
-            if is_told {
-                tracing::warn!(%error, "what other instances write cannot be read; trying again");
-            }
-            is_told = false;
-            shared.store_failed(&error);
+        let read = read.await;
+        let is_away = matches!(read, Err(StoreError::Away { .. } | StoreError::Unknown { .. }));
+        shared.store_away.store(is_away, Ordering::Relaxed);
+        if let Err(error) = &read {
+            shared.store_failed(error);
+        }
+        let told = shared.tell_of_loss().await;
+        if let Err(error) = &read
+            && is_told
+        {
+            tracing::warn!(%error, "what other instances write cannot be read; trying again");
+        }
+        is_told = read.is_ok();
+        if read.is_err() || told.is_err() {
             let _ = timeout(PAUSE, stop.changed()).await;
-        } else {
-            is_told = true;
         }
     }
 }
@@ -239,9 +260,14 @@ impl Shared {
         }
         let Changes {
             accounts,
+            is_all,
             tasks,
             halts,
         } = changes?;
+        if is_all {
+            let rows = accounts.iter().map(|row| (row.channel, row.version));
+            self.doubt_what_went_back(&rows.collect());
+        }
         for row in accounts {
             self.take_newer(row)?;
         }
@@ -263,12 +289,27 @@ impl Shared {
                 let mut account = slot.lock();
                 // What is doubtful is read where it is found out what became of it.
                 let (known, found) = (account.version(), row.version);
-                if !account.stored().is_doubtful && found != known && found.number >= known.number {
+                let is_newer = found != known && found.number >= known.number;
+                if is_newer && !account.is_doubtful() && !account.goes_back_to(found) {
                     self.read(&mut account, row)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Doubts accounts that are older in what was read than they were, or not there. They may have been written
+    /// since; whether they are lost is found out where they are held.
+    fn doubt_what_went_back(&self, found: &HashMap<ChannelId, Version>) {
+        for slot in self.accounts.all() {
+            let account = slot.lock();
+            let (epoch, channel) = (account.epoch(), *account.channel());
+            let went_back = found.get(&channel).map(|found| account.goes_back_to(*found));
+            drop(account);
+            if went_back.unwrap_or_else(|| slot.was_stored()) {
+                self.doubt(&slot, epoch);
+            }
+        }
     }
 
     /// Takes accounts that are held, and lets go of those that the store has none of.
@@ -284,14 +325,22 @@ impl Shared {
                 None => self.accounts.add(Account::from_row(row)?),
                 Some(slot) => {
                     let mut account = slot.lock();
-                    if row.version.number < account.stored().durable {
-                        return Err(lost(&row.channel));
+                    if account.goes_back_to(row.version) {
+                        let channel = row.channel;
+                        return Err(StoreError::WentBack { channel });
                     }
                     self.read(&mut account, row)?;
                 }
             }
         }
-        missing.iter().for_each(|channel| self.accounts.remove(channel));
+        for channel in missing {
+            if let Some(slot) = self.accounts.get(&channel) {
+                if slot.was_stored() {
+                    return Err(StoreError::WentBack { channel });
+                }
+                self.accounts.remove(&slot);
+            }
+        }
         Ok(())
     }
 }
@@ -303,7 +352,12 @@ async fn lead(shared: Arc<Shared>, store: Arc<dyn SharedStore>, mut started: Opt
         Err(error) => {
             match started.take() {
                 Some(started) => drop(started.send(Err(error))),
-                None => tracing::warn!(%error, "leading has not begun; trying again"),
+                None => {
+                    if let FollowError::Store(error) = &error {
+                        shared.store_failed(error);
+                    }
+                    tracing::warn!(%error, "leading has not begun; trying again");
+                }
             }
             return;
         }
@@ -377,17 +431,25 @@ impl Shared {
         }
         self.halts.replace(halts);
         self.disputes.replace(tasks);
-        let known = self.accounts.all();
-        let mut gone: BTreeSet<ChannelId> = known.iter().map(|slot| *slot.lock().channel()).collect();
+        let found = accounts
+            .iter()
+            .map(|account| (*account.channel(), account.version()));
+        let found: HashMap<_, _> = found.collect();
+        self.doubt_what_went_back(&found);
         for account in accounts {
-            gone.remove(account.channel());
             self.take_newer(account.row().clone())?;
         }
-        gone.iter().for_each(|channel| self.accounts.remove(channel));
-        let doubtful = known.iter().map(|slot| slot.lock());
-        let doubtful = doubtful.filter(|account| account.stored().is_doubtful);
-        let mut doubtful: Vec<_> = doubtful.map(|account| *account.channel()).collect();
-        doubtful.retain(|channel| !gone.contains(channel));
+        let mut doubtful = Vec::new();
+        for slot in self.accounts.all() {
+            let account = slot.lock();
+            let (channel, is_doubtful) = (*account.channel(), account.is_doubtful());
+            drop(account);
+            if !found.contains_key(&channel) && !slot.was_stored() {
+                self.accounts.remove(&slot);
+            } else if is_doubtful {
+                doubtful.push(channel);
+            }
+        }
         doubtful.sort_unstable();
         Ok(doubtful)
     }

@@ -10,7 +10,7 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::{dispute, follow, gas, lead};
 use microraiden_chain::{ChainError, Contract, Follower, Party, Wallet, abi};
 use microraiden_protocol::ledger::Writer;
-use microraiden_protocol::{Address, Amount, BlockNumber, ChannelId, SecretKey};
+use microraiden_protocol::{Address, Amount, BlockNumber, SecretKey};
 use microraiden_store::{ChannelStore, Halt, SharedStore, StoreError, Task, TaskKind};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
@@ -90,6 +90,10 @@ pub(crate) struct Shared {
     instance: u64,
     sequence: AtomicU64,
     store_stopped: AtomicBool,
+    /// Whether the store could not be reached when it was last looked at.
+    pub(crate) store_away: AtomicBool,
+    /// Whether others are still to be told that the store has lost what it had.
+    pub(crate) tells_of_loss: AtomicBool,
     /// The wallet cannot pay the gas of what is owed.
     pub(crate) gas_short: AtomicBool,
     /// The challenge period of the contract is too short here.
@@ -101,21 +105,6 @@ pub(crate) struct Shared {
     head: AtomicU64,
     /// When the newest block was made, in seconds since 1970; 0 where nobody asks.
     pub(crate) head_time: AtomicU64,
-}
-
-/// What was stored is not there any more.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "channel {0} has gone back to an older state than was stored: the database has lost what it had confirmed, \
-     as after a failover to a replica that was behind"
-)]
-struct Lost(ChannelId);
-
-/// The store has lost what it said is durable.
-pub(crate) fn lost(channel: &ChannelId) -> StoreError {
-    StoreError::Stopped {
-        cause: Arc::new(Lost(*channel)),
-    }
 }
 
 /// What a store has kept besides the accounts.
@@ -315,6 +304,8 @@ impl Shared {
             instance: RandomState::new().hash_one(0),
             sequence: AtomicU64::new(0),
             store_stopped: AtomicBool::new(false),
+            store_away: AtomicBool::new(false),
+            tells_of_loss: AtomicBool::new(false),
             gas_short: AtomicBool::new(false),
             challenge_too_short: AtomicBool::new(false),
             head_time: AtomicU64::new(0),
@@ -343,7 +334,8 @@ impl Shared {
         self.head_time.store(timestamp, Ordering::Relaxed);
     }
 
-    fn is_head_too_old(&self) -> bool {
+    /// Whether the newest block is older than what is sold on, where there is such a limit.
+    pub(crate) fn is_head_too_old(&self) -> bool {
         let Some(limit) = self.config.max_head_age else {
             return false;
         };
@@ -417,6 +409,14 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether the store could be reached when it was last looked at.
+    pub(crate) fn check_reach(&self) -> Result<(), Unavailable> {
+        if self.store_away.load(Ordering::Relaxed) {
+            return Err(Unavailable::StoreAway);
+        }
+        Ok(())
+    }
+
     /// Whether anything may be sold: not while a close on chain would go unseen.
     pub(crate) fn check_selling(&self) -> Result<(), Unavailable> {
         self.check_store()?;
@@ -424,7 +424,12 @@ impl Shared {
             return Err(Unavailable::WrongChain);
         }
         let is_seen = self.node_age().is_some_and(|age| age <= self.config.node_timeout);
-        if *self.stop.borrow() || !is_seen {
+        if *self.stop.borrow() {
+            return Err(Unavailable::NodeSilent);
+        }
+        if !is_seen {
+            // By the store the others are told how far the chain was read.
+            self.check_reach()?;
             return Err(Unavailable::NodeSilent);
         }
         if self.is_head_too_old() {
@@ -453,7 +458,13 @@ impl Shared {
     /// The store has failed: what is in memory may be ahead of the disk, so nothing is sold until
     /// a restart has loaded what is really kept.
     pub(crate) fn stop_selling(&self, error: &StoreError) -> Unavailable {
-        if !self.store_stopped.swap(true, Ordering::Relaxed) {
+        if self.store_stopped.swap(true, Ordering::Relaxed) {
+            return Unavailable::StoreStopped;
+        }
+        if let StoreError::WentBack { .. } = error {
+            self.tells_of_loss.store(true, Ordering::Relaxed);
+            tracing::error!(%error, "selling stops, and a restart does not bring back what is lost: bring back a database that has it, or else restart all receivers; they only close the channels that there are until you resume the selling");
+        } else {
             tracing::error!(%error, "the store has failed; selling stops until the receiver is restarted");
         }
         Unavailable::StoreStopped

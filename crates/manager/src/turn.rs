@@ -6,7 +6,7 @@
 
 use crate::accounts::{Slot, SlotGuard};
 use crate::decide::{Decision, Mark};
-use crate::manager::{Shared, lost};
+use crate::manager::Shared;
 use crate::payment::Unavailable;
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::Version;
@@ -130,7 +130,7 @@ struct Seeing<'a>(&'a Shared, &'a Slot);
 impl Drop for Seeing<'_> {
     fn drop(&mut self) {
         let Self(shared, slot) = *self;
-        let epoch = slot.lock().stored().epoch;
+        let epoch = slot.lock().epoch();
         shared.doubt(slot, epoch);
         slot.abandon_queue();
     }
@@ -165,30 +165,32 @@ type Turn = (Result<(), StoreError>, Vec<Told>);
 async fn take(
     shared: &Shared,
     store: &dyn SharedStore,
-    slot: &Slot,
+    slot: &Arc<Slot>,
     channel: ChannelId,
 ) -> Result<Turn, Unavailable> {
     shared.check_store()?;
     let held = store.hold(vec![channel], Purpose::Sale).await;
     let mut held = held.map_err(|error| shared.store_failed(&error))?;
     let Some(row) = held.rows.pop() else {
+        if slot.was_stored() {
+            return Err(shared.store_failed(&StoreError::WentBack { channel }));
+        }
         // The leader had begun it and could not keep it; if there is such a channel, it is begun again.
-        shared.accounts.remove(&channel);
+        shared.accounts.remove(slot);
         return Err(Unavailable::Busy);
     };
     // Dropped, also in a panic, only where the account is not locked any more: what was given may lock it.
     let mut told = Vec::new();
     let (epoch, version, tasks, ticket) = {
         let mut account = slot.lock();
-        let before = account.stored();
-        if row.version.number < before.durable {
-            return Err(shared.store_failed(&lost(&channel)));
+        let (before, stored) = (account.epoch(), row.version);
+        if account.goes_back_to(stored) {
+            return Err(shared.store_failed(&StoreError::WentBack { channel }));
         }
-        let stored = row.version;
         let read = shared.read(&mut account, row);
         read.map_err(|error| shared.store_failed(&error.into()))?;
         let mut found = shared.doubts.found(&channel);
-        found.push((before.epoch, stored));
+        found.push((before, stored));
         let batch = Batch::default();
         let mut turn = Held {
             account,
@@ -202,7 +204,7 @@ async fn take(
         let Held { account, batch, .. } = turn;
         let tasks = batch.tasks.clone();
         let ticket = (batch != Batch::default()).then(|| held.hold.commit(batch));
-        (account.stored().epoch, account.version(), tasks, ticket)
+        (account.epoch(), account.version(), tasks, ticket)
     };
     let stored = match ticket {
         None => Ok(()),

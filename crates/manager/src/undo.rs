@@ -90,7 +90,7 @@ impl Step {
             }
             (_, fate) => return Done::Nothing(fate.unwrap_or(Fate::Unknown)),
         }
-        let epoch = held.account.stored().epoch;
+        let epoch = held.account.epoch();
         match held.account.release(spend, shared.writer()) {
             Ok(release) => {
                 let version = Some(release.after().version());

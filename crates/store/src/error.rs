@@ -53,6 +53,15 @@ pub enum StoreError {
         /// The block.
         block: BlockNumber,
     },
+    /// An account is older than it was, or is not there any more: what the store has said is stored is lost.
+    #[error(
+        "channel {channel} is older in the database than it was: the database has lost what it had confirmed, as \
+         after a failover to a replica that was behind"
+    )]
+    WentBack {
+        /// The channel.
+        channel: ChannelId,
+    },
     /// An account that the ledger cannot have produced.
     #[error("the stored state is damaged; restore it from a backup")]
     Corrupt(#[from] CorruptRow),

@@ -96,6 +96,8 @@ pub enum Reading {
 pub struct Changes {
     /// Accounts, in no particular order.
     pub accounts: Vec<AccountRow>,
+    /// Whether these are all accounts there are, since what is stored may be older than what was told before.
+    pub is_all: bool,
     /// All tasks there are.
     pub tasks: Option<Vec<Task>>,
     /// All halts in force.

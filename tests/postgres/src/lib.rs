@@ -208,6 +208,36 @@ impl Server {
         processes::wait_for_end(&children);
     }
 
+    /// Keeps a copy of what is on its disk, as a replica has it that is cut off from now on. Everybody loses the
+    /// connection for that moment.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn copy(&self) {
+        self.kill();
+        self.copy_folder("data", "copy");
+        self.restart();
+    }
+
+    /// What has the [`copy`](Self::copy) takes over: what was stored since is lost.
+    ///
+    /// # Panics
+    /// When there is no copy.
+    pub fn fail_over(&self) {
+        self.kill();
+        fs::remove_dir_all(self.folder.join("data")).expect("the folder is ours");
+        self.copy_folder("copy", "data");
+        self.restart();
+    }
+
+    fn copy_folder(&self, from: &str, to: &str) {
+        let mut copy = Command::new("cp");
+        copy.arg("-a").args([from, to]).current_dir(&self.folder);
+        let copied = copy.output().expect("cp starts");
+        let error = String::from_utf8_lossy(&copied.stderr);
+        assert!(copied.status.success(), "{error}");
+    }
+
     /// Starts the server again at the same port; one that still runs is ended in order before.
     ///
     /// # Panics

@@ -109,6 +109,8 @@ impl ChannelManager {
     /// # Errors
     /// With the reason why not.
     pub fn readiness(&self) -> Result<(), Unavailable> {
+        self.shared.check_store()?;
+        self.shared.check_reach()?;
         self.shared.check_selling()
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::world::{World, quick, until};
 use microraiden_chain::Wallet;
+use microraiden_devchain::Config as DevConfig;
 use microraiden_manager::{ChannelManager, Config};
 use microraiden_store::{Bid, SharedStore, Word};
 use std::sync::Arc;
@@ -58,4 +59,27 @@ async fn an_instance_with_a_late_node_leaves_the_lead_to_others() {
     })
     .await;
     world.seen(&late).await;
+}
+
+/// A node that answers well, and whose chain stands still.
+#[tokio::test]
+async fn an_instance_whose_node_stands_still_leaves_the_lead_to_others() {
+    let config = DevConfig {
+        genesis_timestamp_s: Some(1_500_000_000),
+        ..DevConfig::default()
+    };
+    let world = World::with(config).await;
+    let state = world.memory();
+    let config = Config {
+        node_timeout: Duration::from_millis(1_500),
+        max_head_age: Some(Duration::from_secs(3_600)),
+        ..quick()
+    };
+    let _manager = world.manager(Arc::new(state.instance()), config).await;
+    let other = state.instance();
+    assert!(other.bid(Bid::Look).await.unwrap().is_held);
+    until("it gives up", async || {
+        other.bid(Bid::Lead(Word::default())).await.unwrap().is_ours
+    })
+    .await;
 }

@@ -64,6 +64,7 @@ impl State {
         let is_read = |written| written > since || reading == Reading::TasksAndHalts;
         Changes {
             accounts: accounts.map(|stored| stored.row.clone()).collect(),
+            is_all: false,
             tasks: is_read(self.tasks_written).then(|| self.tasks.values().copied().collect()),
             halts: is_read(self.halts_written).then(|| self.halts.values().copied().collect()),
         }

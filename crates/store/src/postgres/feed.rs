@@ -200,15 +200,21 @@ pub(super) async fn snapshot(
 
 async fn changes(session: &Session, seen: &Seen, reading: Reading) -> Result<(Changes, Seen), Unread> {
     session.run(BEGIN).await?;
-    let mut changes = Changes::default();
     let mut now = Seen::now(session).await?;
-    let cursor = match now.server == seen.server {
-        true => seen.cursor,
-        false => TransactionId::default(),
+    let mut changes = Changes {
+        // A machine that was taken back has the same server, at an earlier moment.
+        is_all: now.server != seen.server || now.cursor < seen.cursor,
+        ..Changes::default()
+    };
+    let is_all = changes.is_all;
+    let cursor = if is_all {
+        TransactionId::default()
+    } else {
+        seen.cursor
     };
     read_accounts(session, cursor, |account, changed| {
         now.note(&account, changed);
-        if seen.versions.get(account.channel()) != Some(&account.version()) {
+        if is_all || seen.versions.get(account.channel()) != Some(&account.version()) {
             changes.accounts.push(account.row().clone());
         }
     })

@@ -4,10 +4,11 @@ use super::PRICE;
 use super::stage::{PROXIES, Stage};
 use crate::kill::Random;
 use crate::kill::stage::until;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use microraiden_http::{Challenge, Receipt, payment_headers};
 use microraiden_protocol::{Amount, Balance, ChannelId, Deposit};
 use microraiden_tests::World;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -148,18 +149,51 @@ impl Crowd {
         }
     }
 
-    async fn offer(&self, customer: &Customer, balance: u64, proxy: usize) -> Answer {
+    /// Offers a payment to a proxy; what it answers, if it does.
+    async fn ask(
+        &self,
+        customer: &Customer,
+        balance: u64,
+        proxy: usize,
+    ) -> Option<(StatusCode, HeaderMap, String)> {
         let contract = &self.world.contract;
         let scheme = contract.scheme();
         let proof = scheme.sign_balance_proof(&self.world.sender, customer.channel, balance.into());
         let name = customer.name(balance);
         let request = self.http.get(format!("{}/quick/{name}", self.urls[proxy]));
         let headers = payment_headers(contract.address(), &proof, Some(Amount::from(PRICE)));
-        let Ok(response) = request.headers(headers).send().await else {
-            return Answer::Nothing;
-        };
+        let response = request.headers(headers).send().await.ok()?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let Ok(body) = response.text().await else {
+        Some((status, headers, response.text().await.ok()?))
+    }
+
+    /// Why a proxy refuses a payment.
+    pub(super) async fn refusal(&self, customer: &Customer, balance: u64, proxy: usize) -> String {
+        let (status, headers, body) = self.ask(customer, balance, proxy).await.expect("it answers");
+        assert_eq!(status, StatusCode::PAYMENT_REQUIRED, "{body}");
+        let challenge = Challenge::read(&headers).unwrap();
+        challenge.error_code().expect("a reason").to_owned()
+    }
+
+    /// Waits until all proxies know what was paid last on a channel.
+    pub(super) async fn until_known(&self, customer: &Customer) {
+        let ChannelId {
+            sender, open_block, ..
+        } = customer.channel;
+        for url in &self.urls {
+            let url = format!("{url}/api/1/channels/{sender}/{open_block}");
+            until("a proxy knows what was paid", async || {
+                let shown = self.http.get(&url).send().await.unwrap();
+                let shown: Value = serde_json::from_str(&shown.text().await.unwrap()).unwrap();
+                shown["balance"] == customer.signed().to_string()
+            })
+            .await;
+        }
+    }
+
+    async fn offer(&self, customer: &Customer, balance: u64, proxy: usize) -> Answer {
+        let name = customer.name(balance);
+        let Some((status, headers, body)) = self.ask(customer, balance, proxy).await else {
             return Answer::Nothing;
         };
         match status {
@@ -171,8 +205,12 @@ impl Crowd {
             }
             StatusCode::PAYMENT_REQUIRED => {
                 let challenge = Challenge::read(&headers).unwrap();
-                assert_eq!(challenge.error_code(), Some("already-spent"), "{name}: {body}");
-                Answer::AlreadySpent
+                match challenge.error_code() {
+                    Some("already-spent") => Answer::AlreadySpent,
+                    // It has not heard yet which channels are from before.
+                    Some("closing-only") => Answer::Nothing,
+                    other => panic!("{other:?} for {name}: {body}"),
+                }
             }
             // Also for somebody who repeats too often what is refused.
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::TOO_MANY_REQUESTS => {

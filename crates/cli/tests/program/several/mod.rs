@@ -7,10 +7,12 @@ use crate::kill::stage::until;
 use crate::kill::{Random, SEED};
 use crowd::Crowd;
 use microraiden_protocol::{Amount, Phase};
+use microraiden_store::HaltKind;
 use stage::{PROXIES, Stage};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 const PRICE: u64 = 5;
 /// A new leader is there after the lease of the last one, within seconds.
@@ -131,5 +133,84 @@ async fn a_leader_that_hangs_is_replaced_and_finds_that_out_when_it_wakes() {
     crowd.assert_sold_once(&stage).await;
     let receiver = stage.world.receiver.address();
     assert_eq!(stage.tokens(receiver).await, Amount::from(5 * PRICE));
+    stage.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balancers_are_told_that_the_database_is_away() {
+    let stage = Stage::start().await;
+    let told = async || {
+        let begin = Instant::now();
+        for proxy in &stage.proxies {
+            until("a proxy tells", async || {
+                proxy.reason().await.as_deref() == Some("store-away")
+            })
+            .await;
+        }
+        begin.elapsed()
+    };
+    stage.server.kill();
+    let took = told().await;
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    stage.server.restart();
+    stage.until_all_sell().await;
+    // Connections that stay open, and nobody answers.
+    stage.server.pause();
+    let took = told().await;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    stage.server.resume();
+    stage.until_all_sell().await;
+    stage.end();
+}
+
+/// A replica takes over that lacks the last payments.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failover_has_lost_is_not_sold_again() {
+    let stage = Stage::start().await;
+    let crowd = Crowd::open(&stage, 1).await;
+    let customer = &crowd.customers[0];
+    let mut random = Random(seed());
+    crowd.buy(0, &mut random).await;
+    stage.server.copy();
+    stage.until_all_sell().await;
+    for _ in 0..3 {
+        crowd.buy(0, &mut random).await;
+    }
+    crowd.until_known(customer).await;
+    let last = customer.signed();
+    stage.server.fail_over();
+    for proxy in &stage.proxies {
+        until("a proxy notices, and stops", async || {
+            proxy.reason().await.as_deref() == Some("store-stopped")
+        })
+        .await;
+    }
+    until("they tell everybody", async || {
+        let halts = stage.stored().await.halts;
+        matches!(halts[..], [halt] if halt.kind == HaltKind::Restored)
+    })
+    .await;
+
+    // Who is started anew remembers nothing, and has no need to.
+    for proxy in 0..PROXIES {
+        stage.kill(proxy);
+        stage.revive(proxy);
+    }
+    stage.until_all_sell().await;
+    for proxy in 0..PROXIES {
+        assert_eq!(crowd.refusal(customer, last, proxy).await, "closing-only");
+    }
+    let name = format!("{}-{last}", customer.channel.open_block);
+    assert_eq!(stage.content.given(&name), 1);
+    until("it is known which channels are from before", async || {
+        stage.stored().await.halts[0].block.is_some()
+    })
+    .await;
+    let others = Crowd::open(&stage, 1).await;
+    for _ in 0..3 {
+        let bought = timeout(Duration::from_secs(30), others.buy(0, &mut random));
+        bought.await.expect("newer channels can be paid with");
+    }
+    others.assert_sold_once(&stage).await;
     stage.end();
 }

@@ -10,6 +10,7 @@ use microraiden_protocol::{Address, Amount, ChannelId};
 use microraiden_store::{Binding, ChannelStore, PostgresStore, Snapshot};
 use microraiden_test_postgres::{Database, Options, Server};
 use microraiden_tests::{NodeKind, World};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(super) struct Stage {
     pub(super) world: Arc<World>,
     pub(super) content: Content,
     pub(super) proxies: Vec<Proxy>,
-    server: Server,
+    pub(super) server: Server,
     database: Database,
     files: TempDir,
 }
@@ -161,6 +162,13 @@ impl Stage {
 }
 
 impl Proxy {
+    /// Why it does not sell, by its answer to a balancer; `None` while it sells, or does not answer.
+    pub(super) async fn reason(&self) -> Option<String> {
+        let ready = reqwest::get(self.monitor.replace("/metrics", "/ready")).await;
+        let answer: Value = serde_json::from_str(&ready.ok()?.text().await.ok()?).ok()?;
+        Some(answer["reason"].as_str()?.to_owned())
+    }
+
     /// A value that it shows to operators; `None` while it does not answer.
     pub(super) async fn metric(&self, name: &str) -> Option<f64> {
         let client = reqwest::Client::builder()
