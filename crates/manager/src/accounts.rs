@@ -204,8 +204,6 @@ impl SlotGuard<'_> {
     /// is handed in then is not in what is read, and comes after it.
     pub(crate) fn is_trusted(&self) -> bool {
         let is_held = self.inside.queue.is_some() || self.inside.holders > 0;
-        #[cfg(feature = "planted")]
-        let is_held = is_held && !crate::planted::has(crate::planted::Bug::TrustsWhileHeld);
         !self.inside.is_doubtful && !is_held
     }
 

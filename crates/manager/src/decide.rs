@@ -175,9 +175,6 @@ impl Shared {
             let mut account = slot.lock();
             let decided = account.is_trusted().then(|| decide(&mut account));
             let changes = |decision: &Decision<T>| decision.transition.is_some();
-            #[cfg(feature = "planted")]
-            let changes =
-                |decision: &Decision<T>| changes(decision) || crate::planted::has(Bug::RepeatsOnTrust);
             let Some(decision) = decided.and_then(Result::ok).filter(changes) else {
                 return Ok(None);
             };

@@ -189,7 +189,7 @@ impl Candidate {
 pub(crate) async fn keep_up(shared: Arc<Shared>, store: Arc<dyn SharedStore>) {
     let mut stop = shared.stop.subscribe();
     let mut is_told = true;
-    while !*stop.borrow_and_update() {
+    loop {
         let _ = timeout(PAUSE, async {
             tokio::select! {
                 biased;
@@ -198,6 +198,9 @@ pub(crate) async fn keep_up(shared: Arc<Shared>, store: Arc<dyn SharedStore>) {
             }
         })
         .await;
+        if *stop.borrow_and_update() {
+            return;
+        }
         let read = async {
             shared.read_changes(&*store).await?;
             shared.settle_doubts(&*store).await
@@ -425,10 +428,6 @@ impl Shared {
         halts: &[Halt],
         tasks: &[Task],
     ) -> Result<Vec<ChannelId>, StoreError> {
-        #[cfg(feature = "planted")]
-        if crate::planted::has(crate::planted::Bug::NewLeaderReadsNothing) {
-            return Ok(Vec::new());
-        }
         self.halts.replace(halts);
         self.disputes.replace(tasks);
         let found = accounts

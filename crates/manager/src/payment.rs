@@ -290,10 +290,7 @@ impl Permit {
         let OpenSpend { slot, shared, .. } = &self.open;
         for _ in 0..RELEASE_ATTEMPTS {
             let (manager, spend) = (shared.clone(), self.open.spend.clone());
-            #[cfg(not(feature = "planted"))]
             let mut decided = false;
-            #[cfg(feature = "planted")]
-            let mut decided = crate::planted::has(crate::planted::Bug::ReleasesAgain);
             let receipt = shared.decide(slot, move |account| {
                 if decided {
                     account.reopen(&spend);
@@ -312,8 +309,6 @@ impl Permit {
                 Err(Failed::Denied(Some(Unavailable::Busy))) => {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                #[cfg(feature = "planted")]
-                Err(Failed::Unknown(_)) if crate::planted::has(crate::planted::Bug::ReleasesAgain) => {}
                 Err(_) => break,
             }
         }

@@ -22,14 +22,8 @@ pub enum Bug {
     UndoesBlindly,
     /// What is not stored yet is taken for lost, and nothing keeps it from being stored later.
     LostIsNotCovered,
-    /// A promise that was given before is signed again without a look at the store.
-    RepeatsOnTrust,
-    /// A release whose outcome is unknown is decided again.
-    ReleasesAgain,
     /// What was handed in and is not stored stays in memory.
     LostIsNotDoubted,
-    /// It is decided on trust while an account is being held.
-    TrustsWhileHeld,
     /// Tasks count before they are stored.
     TasksCountAtOnce,
     /// The leader decides about accounts that it does not hold.
@@ -38,13 +32,11 @@ pub enum Bug {
     DeposedIsNotDoubted,
     /// A leader that begins anew keeps its fencing number.
     KeepsTheFence,
-    /// A new leader does not read anew what is stored.
-    NewLeaderReadsNothing,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 12] = [
         Self::RewindForgets,
         Self::CloseCountsWhenConfirmed,
         Self::DoneWhenMined,
@@ -52,15 +44,11 @@ impl Bug {
         Self::KnownProofIsServedAtOnce,
         Self::UndoesBlindly,
         Self::LostIsNotCovered,
-        Self::RepeatsOnTrust,
-        Self::ReleasesAgain,
         Self::LostIsNotDoubted,
-        Self::TrustsWhileHeld,
         Self::TasksCountAtOnce,
         Self::LeaderDoesNotHold,
         Self::DeposedIsNotDoubted,
         Self::KeepsTheFence,
-        Self::NewLeaderReadsNothing,
     ];
 }
 

@@ -5,8 +5,8 @@ use microraiden_manager::Unavailable;
 use microraiden_protocol::BlockNumber;
 use microraiden_protocol::ledger::Refusal;
 use microraiden_store::{
-    Batch, Bid, BoxFuture, Changes, ChannelStore, Halt, HaltKind, Held, Leadership, MemoryInstance,
-    MemoryStore, Purpose, Reading, SharedStore, Snapshot, StoreError, Ticket,
+    Batch, Bid, BoxFuture, Changes, ChannelStore, Halt, HaltChange, HaltKind, Held, Leadership,
+    MemoryInstance, MemoryStore, Purpose, Reading, SharedStore, Snapshot, StoreError, Ticket, Word,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -241,4 +241,26 @@ async fn what_is_read_late_is_not_taken_for_a_loss() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Who begins to lead knows what is stored, whatever it has heard.
+#[tokio::test]
+async fn a_new_leader_reads_what_it_was_not_told_of() {
+    let world = World::start().await;
+    let store = world.memory();
+    let leader = store.instance();
+    assert!(leader.bid(Bid::Lead(Word::default())).await.unwrap().is_ours);
+    let deaf = world.manager(Failover::new(&store, &store), quick()).await;
+    let halt = HaltChange::Set(Halt {
+        kind: HaltKind::Reorganised,
+        block: Some(BlockNumber(1)),
+    });
+    let batch = Batch {
+        halts: vec![halt],
+        ..Batch::default()
+    };
+    leader.commit(batch).unwrap().await.unwrap();
+    stays("it has heard nothing", async || deaf.halts().is_empty()).await;
+    leader.bid(Bid::Resign).await.unwrap();
+    until("it knows", async || deaf.halts() == [HaltKind::Reorganised]).await;
 }

@@ -19,5 +19,6 @@ mod replay;
 mod restored;
 mod shaky;
 mod speed;
+mod trust;
 mod withdrawals;
 mod world;

@@ -56,7 +56,10 @@ impl World {
         let purses = self.purses.clone();
         let mut all = purses.lock().unwrap();
         let purse = all.entry(channel).or_default();
-        let count = *self.rng.choice(&[1, 1, 2, 3, 6]).unwrap();
+        let count = match self.stage.terms.is_rush {
+            true => self.rng.usize(1..=12),
+            false => *self.rng.choice(&[1, 1, 2, 3, 6]).unwrap(),
+        };
         let requests: Vec<_> = (0..count)
             .map(|_| purse.request(&self.stage, channel, deposit, &mut self.rng))
             .collect();
@@ -113,6 +116,7 @@ impl Purse {
             return self.nonsense(stage, channel, deposit, rng);
         }
         self.signed += raise;
+        let is_rush = stage.terms.is_rush;
         let payment = if raise == price && rng.u8(..4) == 0 {
             Payment::Increment
         } else {
@@ -122,14 +126,17 @@ impl Purse {
             offer: offer(stage, channel, self.signed, payment),
             price,
             pays: true,
-            ending: match rng.u8(..8) {
+            ending: match rng.u8(..if is_rush { 4 } else { 8 }) {
                 0 => Ending::Failed,
                 1 => Ending::Metered(rng.u64(..=price)),
                 2 => Ending::Dropped,
                 _ => Ending::Delivered,
             },
-            way: Duration::from_millis(rng.u64(..3000)),
-            work: Duration::from_millis(*rng.choice(&[0, 0, 5, 500, 20_000]).unwrap()),
+            way: Duration::from_millis(rng.u64(..if is_rush { 150 } else { 3000 })),
+            work: Duration::from_millis(match is_rush {
+                true => rng.u64(..100),
+                false => *rng.choice(&[0, 0, 5, 500, 20_000]).unwrap(),
+            }),
         }
     }
 

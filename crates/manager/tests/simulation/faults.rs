@@ -196,6 +196,32 @@ impl World {
             }
             _ => {}
         }
+        if self.stage.terms.is_rush {
+            self.disturb_connections();
+        }
+    }
+
+    /// One of the connections of a program to the store that is shared breaks, or all of them for a moment.
+    fn disturb_connections(&mut self) {
+        let place = self.rng.usize(..self.starts.len());
+        let Some(program) = self.stage.programs()[place].clone() else {
+            return;
+        };
+        match self.rng.u8(..6) {
+            0 | 1 => program.life.break_after(self.rng.u64(..3)),
+            2 => {
+                let time = Duration::from_millis(self.rng.u64(50..12_000));
+                self.stage.note(format_args!(
+                    "life {} does not hear for {time:?} what others write",
+                    program.life.number
+                ));
+                self.stage.witness().met("deaf programs", 1);
+                self.steady.remove(&place);
+                program.life.deafen(time);
+            }
+            3 => self.stage.blink(Duration::from_millis(self.rng.u64(5..100))),
+            _ => {}
+        }
     }
 
     /// A program is stopped in order, and another one is started in its place at once.

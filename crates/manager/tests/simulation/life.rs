@@ -39,6 +39,8 @@ pub(crate) struct Life {
     died: Mutex<Option<Instant>>,
     /// It hangs until then: nothing leaves it or comes in.
     hangs: Mutex<Instant>,
+    /// It does not hear until then what others write.
+    deaf: Mutex<Instant>,
     /// Its clock stands until then: whatever it was told last of the lead, it goes on to believe.
     stands: Mutex<Instant>,
 }
@@ -52,6 +54,7 @@ impl Life {
             batches: AtomicU64::new(u64::MAX),
             died: Mutex::default(),
             hangs: Mutex::new(Instant::now()),
+            deaf: Mutex::new(Instant::now()),
             stands: Mutex::new(Instant::now()),
         })
     }
@@ -98,6 +101,14 @@ impl Life {
 
     pub(crate) fn hang(&self, time: Duration) {
         *self.hangs.lock().unwrap() = Instant::now() + time;
+    }
+
+    pub(crate) fn deafen(&self, time: Duration) {
+        *self.deaf.lock().unwrap() = Instant::now() + time;
+    }
+
+    pub(crate) fn is_deaf(&self) -> bool {
+        Instant::now() < *self.deaf.lock().unwrap()
     }
 
     pub(crate) fn stop_clock(&self, time: Duration) {

@@ -199,7 +199,11 @@ impl World {
             asker,
         };
         // Some ask twice, at one program or at two.
-        let times = if self.rng.u8(..3) == 0 { 2 } else { 1 };
+        let times = match self.stage.terms.is_rush {
+            true => self.rng.u64(1..=3),
+            false if self.rng.u8(..3) == 0 => 2,
+            false => 1,
+        };
         for time in 0..times {
             let way = Duration::from_millis(time * self.rng.u64(..60));
             if let Some(program) = self.program_for(&channel) {

@@ -333,8 +333,8 @@ impl SharedStore for SharedFront {
                 Purpose::Chain => "holds for the chain",
             };
             self.stage.witness().met(what, 1);
-            self.stage.witness().looked(&channels, &self.life);
             self.reach().await?;
+            self.stage.witness().looked(&channels, &self.life);
             let hold = Box::new(SharedHold {
                 front: self.me.upgrade().unwrap(),
                 hold,
@@ -347,6 +347,9 @@ impl SharedStore for SharedFront {
         Box::pin(async move {
             self.reach().await?;
             self.reach().await?;
+            if self.life.is_deaf() {
+                return Err(away());
+            }
             self.stage.settle();
             self.stage.told_of_halts(&self.life);
             self.instance.changes(reading).await

@@ -40,11 +40,13 @@ pub(crate) struct Terms {
     pub(crate) instances: usize,
     /// Whether what concerns a channel comes to the same program, if that runs.
     pub(crate) affinity: bool,
+    /// Whether customers come all at once, and the connections to a shared store break all the time.
+    pub(crate) is_rush: bool,
 }
 
 impl Terms {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
-        Self {
+        let terms = Self {
             n_confirmations: *rng.choice(&[0, 1, 1, 3, 3]).unwrap(),
             challenge_period: rng.u32(16..=60),
             min_claim: *rng.choice(&[1, 1, 5, 20]).unwrap(),
@@ -53,6 +55,12 @@ impl Terms {
             slots: rng.usize(50..=110),
             instances: *rng.choice(&[0, 0, 0, 0, 1, 2, 2, 2, 3, 3]).unwrap(),
             affinity: rng.bool(),
+            is_rush: false,
+        };
+        Self {
+            // Drawn aside: what happens under the other terms stays as it was.
+            is_rush: terms.instances > 0 && rng.clone().u8(..3) == 0,
+            ..terms
         }
     }
 }

@@ -1,0 +1,212 @@
+//! What is decided on trust, while the store keeps one waiting or its answer is lost.
+
+use crate::world::{World, quick, stays, until};
+use microraiden_manager::{Denied, Unavailable};
+use microraiden_protocol::ChannelId;
+use microraiden_protocol::ledger::{Promise, Refusal};
+use microraiden_store::{
+    Batch, Bid, BoxFuture, Changes, ChannelStore, Held, Leadership, MemoryInstance, MemoryStore, Purpose,
+    Reading, SharedStore, Snapshot, StoreError, Ticket,
+};
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{oneshot, watch};
+
+/// A store whose holds can be made to wait, and the answer to one of its batches to be lost.
+struct Gate {
+    inside: MemoryInstance,
+    /// Whether accounts can be held now.
+    opens: watch::Sender<bool>,
+    /// How many wait for that.
+    waiting: AtomicU32,
+    /// How many batches with transitions were handed in.
+    handed: AtomicU32,
+    /// What becomes of the next one of them.
+    next: Mutex<Option<Lost>>,
+}
+
+/// A batch whose answer is lost.
+struct Lost {
+    is_stored: bool,
+    /// When that is noticed.
+    noticed: oneshot::Receiver<()>,
+}
+
+impl Gate {
+    fn new(store: &Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inside: store.instance(),
+            opens: watch::Sender::new(true),
+            waiting: AtomicU32::new(0),
+            handed: AtomicU32::new(0),
+            next: Mutex::default(),
+        })
+    }
+
+    /// The answer to the next batch will be lost, which is noticed when what this gives is used or dropped.
+    fn lose_next(&self, is_stored: bool) -> oneshot::Sender<()> {
+        let (notice, noticed) = oneshot::channel();
+        *self.next.lock().unwrap() = Some(Lost { is_stored, noticed });
+        notice
+    }
+
+    fn handed(&self) -> u32 {
+        self.handed.load(Ordering::Relaxed)
+    }
+}
+
+impl ChannelStore for Gate {
+    fn load(&self) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
+        self.inside.load()
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Ticket, StoreError> {
+        if batch.transitions.is_empty() {
+            return self.inside.commit(batch);
+        }
+        self.handed.fetch_add(1, Ordering::Relaxed);
+        let Some(Lost { is_stored, noticed }) = self.next.lock().unwrap().take() else {
+            return self.inside.commit(batch);
+        };
+        if is_stored {
+            drop(self.inside.commit(batch)?);
+        }
+        let (answer, ticket) = oneshot::channel();
+        tokio::spawn(async move {
+            let _ = noticed.await;
+            let cause = Arc::new(io::Error::other("the connection broke"));
+            let _ = answer.send(Err(StoreError::Unknown { cause }));
+        });
+        Ok(ticket.into())
+    }
+
+    fn shared(self: Arc<Self>) -> Option<Arc<dyn SharedStore>> {
+        Some(self)
+    }
+}
+
+impl SharedStore for Gate {
+    fn hold(&self, channels: Vec<ChannelId>, purpose: Purpose) -> BoxFuture<'_, Result<Held, StoreError>> {
+        Box::pin(async move {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let mut opens = self.opens.subscribe();
+            opens.wait_for(|opens| *opens).await.unwrap();
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.inside.hold(channels, purpose).await
+        })
+    }
+
+    fn changes(&self, reading: Reading) -> BoxFuture<'_, Result<Changes, StoreError>> {
+        self.inside.changes(reading)
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        self.inside.changed()
+    }
+
+    fn bid(&self, bid: Bid) -> BoxFuture<'_, Result<Leadership, StoreError>> {
+        self.inside.bid(bid)
+    }
+}
+
+/// What was released may have been sold by another one when that is noticed.
+#[tokio::test]
+async fn a_release_whose_outcome_is_unknown_is_not_decided_again() {
+    let world = World::start().await;
+    let store = world.memory();
+    let gate = Gate::new(&store);
+    let (here, channel) = world.selling(gate.clone(), 100).await;
+    let there = world.manager(Arc::new(store.instance()), quick()).await;
+    world.seen(&there).await;
+    let permit = world.pay(&here, channel, 10, 10).await.unwrap();
+    let notice = gate.lose_next(true);
+    gate.opens.send_replace(false);
+    let releasing = tokio::spawn(permit.release());
+    until(
+        "the release is stored, and the same proof buys again",
+        async || {
+            let bought = world.pay(&there, channel, 10, 10).await;
+            bought.map(|permit| permit.charge()).is_ok()
+        },
+    )
+    .await;
+    drop(notice);
+    gate.opens.send_replace(true);
+    assert_eq!(releasing.await.unwrap().cost, 10.into());
+    stays("it buys no more", async || {
+        let refused = Denied::Refused(Refusal::AlreadySpent, None);
+        let said = |denied| match denied {
+            Denied::Refused(refusal, _) => Denied::Refused(refusal, None),
+            other => other,
+        };
+        let there = world.pay(&there, channel, 10, 10).await.unwrap_err();
+        let here = world.pay(&here, channel, 10, 10).await.unwrap_err();
+        said(there) == refused && said(here) == refused
+    })
+    .await;
+}
+
+/// What is handed in while an account is about to be read would not be in what is read.
+#[tokio::test]
+async fn nothing_is_decided_on_trust_while_an_account_is_being_held() {
+    let world = World::start().await;
+    let gate = Gate::new(&world.memory());
+    let (here, channel) = world.selling(gate.clone(), 100).await;
+    world.buy(&here, channel, 5, 5).await;
+    gate.opens.send_replace(false);
+    let again = world.offer(channel, 5, crate::world::stated(5));
+    let manager = here.clone();
+    let refused = tokio::spawn(async move { manager.pay(again, 5.into()).await });
+    until("the account is about to be held", async || {
+        gate.waiting.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    let before = gate.handed();
+    let next = world.offer(channel, 10, crate::world::stated(5));
+    let manager = here.clone();
+    let paying = tokio::spawn(async move { manager.pay(next, 5.into()).await });
+    stays("nothing is handed in", async || gate.handed() == before).await;
+    gate.opens.send_replace(true);
+    let denied = refused.await.unwrap().unwrap_err();
+    assert!(
+        matches!(denied, Denied::Refused(Refusal::AlreadySpent, _)),
+        "{denied:?}"
+    );
+    assert_eq!(paying.await.unwrap().unwrap().charge().cost, 5.into());
+}
+
+/// A promise that was made a moment ago is in memory before it is stored, and may come to nothing.
+#[tokio::test]
+async fn a_close_is_signed_again_only_when_its_promise_is_stored() {
+    let world = World::start().await;
+    let store = world.memory();
+    let gate = Gate::new(&store);
+    let (here, channel) = world.selling(gate.clone(), 100).await;
+    world.buy(&here, channel, 5, 5).await;
+    let notice = gate.lose_next(false);
+    let before = gate.handed();
+    let request = world.close_request(channel, 5);
+    let close = || {
+        let manager = here.clone();
+        tokio::spawn(async move { manager.close(request).await })
+    };
+    let first = close();
+    until("the promise is handed in", async || gate.handed() > before).await;
+    let second = close();
+    let promise = async || crate::world::row(&*store, &channel).await.promise;
+    stays("it is signed only with a promise", async || {
+        !second.is_finished() || promise().await.is_some()
+    })
+    .await;
+    drop(notice);
+    let lost = first.await.unwrap().unwrap_err();
+    assert_eq!(lost, Unavailable::StoreAway.into());
+    second.await.unwrap().unwrap();
+    let closing = promise()
+        .await
+        .as_ref()
+        .and_then(Promise::closing)
+        .map(|closing| closing.at);
+    assert_eq!(closing, Some(5.into()));
+}
