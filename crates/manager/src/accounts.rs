@@ -4,8 +4,9 @@ use crate::overview::{ChannelState, Filter};
 use crate::plain::Plain;
 use crate::sync::{Mutex, MutexGuard, RwLock};
 use crate::turn::Waiting;
-use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Version, Writer};
+use microraiden_protocol::ledger::{Account, AccountRow, CorruptRow, Version};
 use microraiden_protocol::{Address, ChannelId};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Bound, Deref, DerefMut};
 use std::sync::{Arc, PoisonError};
@@ -21,10 +22,8 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 struct Inside {
     kept: Kept,
-    /// The number of the newest version that is known to be stored; 0 where none is.
-    durable: u64,
-    /// Whose that version is, in little room.
-    durable_by: u32,
+    /// The newest version that is known to be stored.
+    known: Known,
     /// Counts how often the account was read from the store: what was decided before one of these moments
     /// and is not stored by then, never is.
     epoch: u32,
@@ -63,19 +62,35 @@ impl Kept {
     }
 }
 
-impl Inside {
-    fn is_durable(&mut self, version: Version) {
-        if version.number > self.durable {
-            self.durable = version.number;
-            self.durable_by = tag(version.writer);
-        }
-    }
+/// A version that is known to be stored, in little room; the default where none is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Known {
+    number: u64,
+    /// Tells its writer from others; names of instances are random.
+    writer: u32,
+    /// In which round it was read; 0 where the store has confirmed to us that it is durable.
+    read: u32,
 }
 
-/// Tells one writer of a version from another. Names of instances are random.
-fn tag(writer: Writer) -> u32 {
-    let [a, b, c, d, ..] = (writer.instance ^ writer.sequence).to_le_bytes();
-    u32::from_le_bytes([a, b, c, d])
+impl Known {
+    fn of(version: Version, read: u32) -> Self {
+        let Version { number, writer } = version;
+        let [a, b, c, d, ..] = (writer.instance ^ writer.sequence).to_le_bytes();
+        let writer = u32::from_le_bytes([a, b, c, d]);
+        Self { number, writer, read }
+    }
+
+    /// Whether a store that has this version, or none, does not have the known one any more.
+    pub(crate) fn is_missing(&self, found: Option<Version>) -> bool {
+        let found = found.map_or(Self::default(), |version| Self::of(version, 0));
+        found.number < self.number || found.number == self.number && found.writer != self.writer
+    }
+
+    /// Whether it was durable: so it was said to us, or something of ours that was handed in after it was read.
+    /// What is only read may be seen before it is replicated.
+    pub(crate) const fn was_durable(&self, confirmed: u32) -> bool {
+        self.number > 0 && (self.read == 0 || confirmed > self.read)
+    }
 }
 
 impl Slot {
@@ -100,13 +115,15 @@ impl Slot {
     /// A version is stored.
     pub(crate) fn is_durable(&self, version: Version) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.is_durable(version);
+        if version.number >= inside.known.number {
+            inside.known = Known::of(version, 0);
+        }
     }
 
-    /// Whether any version is known to be stored.
-    pub(crate) fn was_stored(&self) -> bool {
+    /// What is known to be stored.
+    pub(crate) fn known(&self) -> Known {
         let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.durable > 0
+        inside.known
     }
 
     /// Something that was decided in an epoch is not stored, or may not be. Gives the channel, unless the
@@ -192,12 +209,9 @@ impl SlotGuard<'_> {
         self.inside.is_doubtful
     }
 
-    /// Whether a store that has this version has lost one that it had.
-    pub(crate) fn goes_back_to(&self, version: Version) -> bool {
-        let Inside {
-            durable, durable_by, ..
-        } = *self.inside;
-        version.number < durable || version.number == durable && tag(version.writer) != durable_by
+    /// What is known to be stored.
+    pub(crate) fn known(&self) -> Known {
+        self.inside.known
     }
 
     /// Whether it may be decided on what is in memory. Not while the account is held, or is about to be: what
@@ -207,12 +221,14 @@ impl SlotGuard<'_> {
         !self.inside.is_doubtful && !is_held
     }
 
-    /// Takes the account as the store has it. What was decided here and is not stored is given up; what is
-    /// in flight stays so.
-    pub(crate) fn read(&mut self, row: AccountRow) -> Result<(), CorruptRow> {
+    /// Takes the account as the store has it in this round. What was decided here and is not stored is given up;
+    /// what is in flight stays so.
+    pub(crate) fn read(&mut self, row: AccountRow, round: u32) -> Result<(), CorruptRow> {
         let version = row.version;
-        **self = self.reload(row, self.inside.durable)?;
-        self.inside.is_durable(version);
+        **self = self.reload(row, self.inside.known.number)?;
+        if self.inside.known != Known::of(version, self.inside.known.read) {
+            self.inside.known = Known::of(version, round);
+        }
         self.inside.epoch = self.inside.epoch.wrapping_add(1);
         self.inside.is_doubtful = false;
         Ok(())
@@ -331,20 +347,23 @@ impl Accounts {
             .cloned()
     }
 
-    /// Adds the account of a channel that has none yet, as it is stored.
-    pub(crate) fn add(&self, account: Account) {
-        let version = account.version();
-        self.begin(account).is_durable(version);
+    /// Adds an account as it was read in this round, unless the channel has one by now.
+    pub(crate) fn add(&self, account: Account, round: u32) {
+        let known = Known::of(account.version(), round);
+        self.insert(account, known);
     }
 
     /// Adds the account of a channel that has none yet, and that is not stored yet.
-    pub(crate) fn begin(&self, account: Account) -> Arc<Slot> {
+    pub(crate) fn begin(&self, account: Account) {
+        self.insert(account, Known::default());
+    }
+
+    fn insert(&self, account: Account, known: Known) {
         let (channel, state) = (*account.channel(), ChannelState::of(&account));
         assert_eq!(channel.receiver, self.receiver, "all channels have one receiver");
         let inside = Inside {
             kept: Kept::of(account),
-            durable: 0,
-            durable_by: 0,
+            known,
             epoch: 0,
             is_doubtful: false,
             queue: None,
@@ -356,15 +375,13 @@ impl Accounts {
         });
         // Locked before others can find it, so that they cannot overtake it on the lists.
         let account = slot.lock();
-        let before = self
-            .slots
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key(&channel), slot.clone());
-        assert!(before.is_none(), "channel {channel} has an account already");
-        self.listed.enter(key(&channel), state);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Vacant(place) = slots.entry(key(&channel)) {
+            place.insert(slot.clone());
+            self.listed.enter(key(&channel), state);
+        }
+        drop(slots);
         drop(account);
-        slot
     }
 
     /// Takes an account away that the store has none of, unless the channel has another one by now.
@@ -432,7 +449,7 @@ mod tests {
                 phase: Phase::Open,
                 ..ChainFacts::default()
             };
-            accounts.add(Account::open(channel(number), facts, by).into_after());
+            accounts.begin(Account::open(channel(number), facts, by).into_after());
         }
         let others = ChannelId {
             receiver: Address::repeat_byte(1),

@@ -4,6 +4,7 @@
 //! A task and the promise it needs are written together. A dispute is done when the channel's settlement is
 //! confirmed, whoever caused it, a close when that is final, and a withdrawal when the chain shows it.
 
+use crate::decide::Decision;
 use crate::follow::agreed_close;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
@@ -257,7 +258,16 @@ impl Attempt {
             return Ok(None);
         };
         let manager = shared.clone();
-        let judged = shared.in_turn(store, &slot, move |held| Action::judge(&manager, &held.account));
+        let judged = shared.in_turn(store, &slot, move |held| {
+            let action = Action::judge(&manager, &held.account);
+            if action.is_some() {
+                // What it rests on may only be seen so far; what is written now makes it durable.
+                let same = held.account.facts().clone();
+                let again = held.account.observe(same, manager.writer());
+                held.take(&Decision::new(again, ()));
+            }
+            action
+        });
         let (action, stored) = judged.await?;
         stored?;
         Ok(action)

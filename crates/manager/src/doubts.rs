@@ -125,7 +125,7 @@ impl Shared {
     /// Takes an account as the store has it.
     pub(crate) fn read(&self, account: &mut SlotGuard<'_>, row: AccountRow) -> Result<(), CorruptRow> {
         let (channel, epoch, found) = (row.channel, account.epoch(), row.version);
-        account.read(row)?;
+        account.read(row, self.round())?;
         self.doubts.end(&channel, epoch, found);
         Ok(())
     }
@@ -149,10 +149,11 @@ impl Shared {
                 return Ok(());
             }
             let _holding: Vec<_> = slots.iter().map(|slot| slot.hold()).collect();
+            let known = self.known(channels.iter().copied());
             let held = store
                 .hold(channels.iter().copied().collect(), Purpose::Sale)
                 .await?;
-            self.take_held(&channels, held.rows)?;
+            self.take_held(&known, held.rows)?;
         }
     }
 }

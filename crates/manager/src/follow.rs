@@ -234,6 +234,7 @@ impl ChainFollower {
     async fn keep(&mut self, update: &ChainUpdate) -> Result<(), FollowError> {
         let shared = self.shared.clone();
         let _alone = shared.taking.lock().await;
+        let round = shared.round();
         let (
             Taken {
                 ticket,
@@ -251,6 +252,7 @@ impl ChainFollower {
             is_durable: false,
         };
         ticket.await?;
+        shared.confirm(round);
         written.durable();
         shared.config.meters.done(&tasks);
         shared.dispute_bell.notify_one();
@@ -288,8 +290,9 @@ impl ChainFollower {
             let hold = match held.is_empty() {
                 true => None,
                 false => {
+                    let known = shared.known(held.iter().copied());
                     let found = store.hold(held.iter().copied().collect(), Purpose::Chain).await?;
-                    shared.take_held(&held, found.rows)?;
+                    shared.take_held(&known, found.rows)?;
                     Some(found.hold)
                 }
             };
@@ -611,7 +614,7 @@ impl ChainFollower {
         tracing::info!(%channel, version, phase = ?facts.phase, deposit = %facts.deposit, "channel changed");
         match guards.get_mut(&channel) {
             Some(guard) => **guard = account,
-            None => drop(self.shared.accounts.begin(account)),
+            None => self.shared.accounts.begin(account),
         }
     }
 }

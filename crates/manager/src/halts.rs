@@ -128,12 +128,11 @@ impl Shared {
         if !self.tells_of_loss.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if !self.halts.is_undated() {
-            let (kind, block) = (HaltKind::Restored, None);
-            self.keep_halts(vec![HaltChange::Set(Halt { kind, block })])
-                .await?;
-        }
+        let (kind, block) = (HaltKind::Restored, None);
+        self.keep_halts(vec![HaltChange::Set(Halt { kind, block })])
+            .await?;
         self.tells_of_loss.store(false, Ordering::Relaxed);
+        tracing::warn!("it is stored that channels can only be closed: receivers can be restarted now");
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! was read and how long ago, and read what it has written. When it dies or hangs, or its node does, another one
 //! takes the lead. Whoever led and does not know yet that it does not any more, cannot write what it reads of the chain.
 
+use crate::accounts::Known;
 use crate::follow::{ChainFollower, FollowError};
 use crate::manager::Shared;
 use crate::payment::Unavailable;
@@ -14,7 +15,7 @@ use microraiden_protocol::{BlockNumber, ChannelId};
 use microraiden_store::{
     Bid, Changes, Halt, LEASE, Leadership, Reading, SharedStore, StoreError, Task, Word,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -119,9 +120,12 @@ impl Candidate {
             true => Bid::Look,
             false => Bid::Lead(word(shared)),
         };
-        let begin = Instant::now();
+        let (begin, round) = (Instant::now(), shared.round());
         match self.ask(bid).await {
-            Some(Ok(leadership)) if leadership.is_ours => self.lead(leadership.fence, begin + LEASE).await,
+            Some(Ok(leadership)) if leadership.is_ours => {
+                self.shared.confirm(round);
+                self.lead(leadership.fence, begin + LEASE).await;
+            }
             Some(Ok(leadership)) => {
                 if self.term.is_some() {
                     tracing::warn!("another instance leads now");
@@ -199,15 +203,18 @@ pub(crate) async fn keep_up(shared: Arc<Shared>, store: Arc<dyn SharedStore>) {
         })
         .await;
         if *stop.borrow_and_update() {
+            // After that, nobody remembers what was lost.
+            let _ = timeout(LEASE, shared.tell_of_loss()).await;
             return;
         }
-        let read = async {
-            shared.read_changes(&*store).await?;
-            shared.settle_doubts(&*store).await
-        };
-        let read = read.await;
-        let is_away = matches!(read, Err(StoreError::Away { .. } | StoreError::Unknown { .. }));
+        shared.next_round();
+        let changes = shared.read_changes(&*store).await;
+        let is_away = matches!(changes, Err(StoreError::Away { .. }));
         shared.store_away.store(is_away, Ordering::Relaxed);
+        let read = match changes {
+            Ok(()) => shared.settle_doubts(&*store).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &read {
             shared.store_failed(error);
         }
@@ -269,7 +276,7 @@ impl Shared {
         } = changes?;
         if is_all {
             let rows = accounts.iter().map(|row| (row.channel, row.version));
-            self.doubt_what_went_back(&rows.collect());
+            self.doubt_what_is_missing(&rows.collect());
         }
         for row in accounts {
             self.take_newer(row)?;
@@ -287,13 +294,13 @@ impl Shared {
     /// Takes an account that was read, if it is newer than the one in memory.
     fn take_newer(&self, row: AccountRow) -> Result<(), StoreError> {
         match self.accounts.get(&row.channel) {
-            None => self.accounts.add(Account::from_row(row)?),
+            None => self.accounts.add(Account::from_row(row)?, self.round()),
             Some(slot) => {
                 let mut account = slot.lock();
                 // What is doubtful is read where it is found out what became of it.
                 let (known, found) = (account.version(), row.version);
                 let is_newer = found != known && found.number >= known.number;
-                if is_newer && !account.is_doubtful() && !account.goes_back_to(found) {
+                if is_newer && !account.is_doubtful() && !account.known().is_missing(Some(found)) {
                     self.read(&mut account, row)?;
                 }
             }
@@ -303,44 +310,68 @@ impl Shared {
 
     /// Doubts accounts that are older in what was read than they were, or not there. They may have been written
     /// since; whether they are lost is found out where they are held.
-    fn doubt_what_went_back(&self, found: &HashMap<ChannelId, Version>) {
+    fn doubt_what_is_missing(&self, found: &HashMap<ChannelId, Version>) {
         for slot in self.accounts.all() {
             let account = slot.lock();
-            let (epoch, channel) = (account.epoch(), *account.channel());
-            let went_back = found.get(&channel).map(|found| account.goes_back_to(*found));
+            let (epoch, found) = (account.epoch(), found.get(account.channel()).copied());
+            let is_missing = account.known().is_missing(found);
             drop(account);
-            if went_back.unwrap_or_else(|| slot.was_stored()) {
+            if is_missing {
                 self.doubt(&slot, epoch);
             }
+        }
+    }
+
+    /// What is known to be stored of accounts, to be compared with what is held.
+    pub(crate) fn known(&self, channels: impl IntoIterator<Item = ChannelId>) -> BTreeMap<ChannelId, Known> {
+        let known = |channel| self.accounts.get(&channel).map(|slot| slot.known());
+        let channels = channels.into_iter();
+        channels
+            .map(|channel| (channel, known(channel).unwrap_or_default()))
+            .collect()
+    }
+
+    /// Refuses what a store has, that has lost what was known before it was asked. What came to be known since may be
+    /// newer than what it has told.
+    pub(crate) fn check_loss(
+        &self,
+        channel: ChannelId,
+        before: Known,
+        found: Option<Version>,
+    ) -> Result<(), StoreError> {
+        match before.is_missing(found) && before.was_durable(self.confirmed()) {
+            true => Err(StoreError::WentBack { channel }),
+            false => Ok(()),
         }
     }
 
     /// Takes accounts that are held, and lets go of those that the store has none of.
     pub(crate) fn take_held(
         &self,
-        held: &BTreeSet<ChannelId>,
+        held: &BTreeMap<ChannelId, Known>,
         rows: Vec<AccountRow>,
     ) -> Result<(), StoreError> {
         let mut missing = held.clone();
         for row in rows {
-            missing.remove(&row.channel);
+            let before = missing.remove(&row.channel).unwrap_or_default();
+            self.check_loss(row.channel, before, Some(row.version))?;
             match self.accounts.get(&row.channel) {
-                None => self.accounts.add(Account::from_row(row)?),
+                None => self.accounts.add(Account::from_row(row)?, self.round()),
                 Some(slot) => {
                     let mut account = slot.lock();
-                    if account.goes_back_to(row.version) {
-                        let channel = row.channel;
-                        return Err(StoreError::WentBack { channel });
+                    if account.known() != before && account.known().is_missing(Some(row.version)) {
+                        // It was held for too long, and is not any more.
+                        return Err(StoreError::Busy);
                     }
                     self.read(&mut account, row)?;
                 }
             }
         }
-        for channel in missing {
-            if let Some(slot) = self.accounts.get(&channel) {
-                if slot.was_stored() {
-                    return Err(StoreError::WentBack { channel });
-                }
+        for (channel, before) in missing {
+            self.check_loss(channel, before, None)?;
+            if let Some(slot) = self.accounts.get(&channel)
+                && slot.known() == before
+            {
                 self.accounts.remove(&slot);
             }
         }
@@ -353,14 +384,12 @@ async fn lead(shared: Arc<Shared>, store: Arc<dyn SharedStore>, mut started: Opt
     let chain = match begin(&shared, &store, started.is_some()).await {
         Ok(chain) => chain,
         Err(error) => {
+            if let FollowError::Store(error) = &error {
+                shared.store_failed(error);
+            }
             match started.take() {
                 Some(started) => drop(started.send(Err(error))),
-                None => {
-                    if let FollowError::Store(error) = &error {
-                        shared.store_failed(error);
-                    }
-                    tracing::warn!(%error, "leading has not begun; trying again");
-                }
+                None => tracing::warn!(%error, "leading has not begun; trying again"),
             }
             return;
         }
@@ -434,7 +463,7 @@ impl Shared {
             .iter()
             .map(|account| (*account.channel(), account.version()));
         let found: HashMap<_, _> = found.collect();
-        self.doubt_what_went_back(&found);
+        self.doubt_what_is_missing(&found);
         for account in accounts {
             self.take_newer(account.row().clone())?;
         }
@@ -443,7 +472,7 @@ impl Shared {
             let account = slot.lock();
             let (channel, is_doubtful) = (*account.channel(), account.is_doubtful());
             drop(account);
-            if !found.contains_key(&channel) && !slot.was_stored() {
+            if !found.contains_key(&channel) && slot.known() == Known::default() {
                 self.accounts.remove(&slot);
             } else if is_doubtful {
                 doubtful.push(channel);

@@ -13,7 +13,7 @@ use microraiden_protocol::ledger::Writer;
 use microraiden_protocol::{Address, Amount, BlockNumber, SecretKey};
 use microraiden_store::{ChannelStore, Halt, SharedStore, StoreError, Task, TaskKind};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, oneshot, watch};
@@ -92,8 +92,14 @@ pub(crate) struct Shared {
     store_stopped: AtomicBool,
     /// Whether the store could not be reached when it was last looked at.
     pub(crate) store_away: AtomicBool,
-    /// Whether others are still to be told that the store has lost what it had.
+    /// Whether the store has lost what it had.
+    has_lost: AtomicBool,
+    /// Whether others are still to be told of that.
     pub(crate) tells_of_loss: AtomicBool,
+    /// Counts from 1, about once in a second.
+    round: AtomicU32,
+    /// The round in which something was handed in of which the store has said that it is durable.
+    confirmed: AtomicU32,
     /// The wallet cannot pay the gas of what is owed.
     pub(crate) gas_short: AtomicBool,
     /// The challenge period of the contract is too short here.
@@ -152,7 +158,7 @@ impl ChannelManager {
         snapshot
             .accounts
             .into_iter()
-            .for_each(|account| shared.accounts.add(account));
+            .for_each(|account| shared.accounts.add(account, shared.round()));
         shared.check_challenge_period().await?;
         let manager = match shared.others.clone() {
             None => {
@@ -305,7 +311,10 @@ impl Shared {
             sequence: AtomicU64::new(0),
             store_stopped: AtomicBool::new(false),
             store_away: AtomicBool::new(false),
+            has_lost: AtomicBool::new(false),
             tells_of_loss: AtomicBool::new(false),
+            round: AtomicU32::new(1),
+            confirmed: AtomicU32::new(0),
             gas_short: AtomicBool::new(false),
             challenge_too_short: AtomicBool::new(false),
             head_time: AtomicU64::new(0),
@@ -409,6 +418,24 @@ impl Shared {
         Ok(())
     }
 
+    /// The number of this moment, by which what is read is told from what is handed in later.
+    pub(crate) fn round(&self) -> u32 {
+        self.round.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_round(&self) {
+        self.round.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was handed in in a round is durable, and so is all that was read in earlier ones.
+    pub(crate) fn confirm(&self, round: u32) {
+        self.confirmed.fetch_max(round, Ordering::Relaxed);
+    }
+
+    pub(crate) fn confirmed(&self) -> u32 {
+        self.confirmed.load(Ordering::Relaxed)
+    }
+
     /// Whether the store could be reached when it was last looked at.
     pub(crate) fn check_reach(&self) -> Result<(), Unavailable> {
         if self.store_away.load(Ordering::Relaxed) {
@@ -458,13 +485,13 @@ impl Shared {
     /// The store has failed: what is in memory may be ahead of the disk, so nothing is sold until
     /// a restart has loaded what is really kept.
     pub(crate) fn stop_selling(&self, error: &StoreError) -> Unavailable {
-        if self.store_stopped.swap(true, Ordering::Relaxed) {
-            return Unavailable::StoreStopped;
-        }
+        let has_stopped = self.store_stopped.swap(true, Ordering::Relaxed);
         if let StoreError::WentBack { .. } = error {
-            self.tells_of_loss.store(true, Ordering::Relaxed);
-            tracing::error!(%error, "selling stops, and a restart does not bring back what is lost: bring back a database that has it, or else restart all receivers; they only close the channels that there are until you resume the selling");
-        } else {
+            if !self.has_lost.swap(true, Ordering::Relaxed) {
+                self.tells_of_loss.store(true, Ordering::Relaxed);
+                tracing::error!(%error, "selling stops, and a restart does not bring back what is lost: bring back a database that has it, or else restart all receivers; they only close the channels that there are until you resume the selling");
+            }
+        } else if !has_stopped {
             tracing::error!(%error, "the store has failed; selling stops until the receiver is restarted");
         }
         Unavailable::StoreStopped

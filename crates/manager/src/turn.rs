@@ -169,14 +169,19 @@ async fn take(
     channel: ChannelId,
 ) -> Result<Turn, Unavailable> {
     shared.check_store()?;
+    let known = slot.known();
     let held = store.hold(vec![channel], Purpose::Sale).await;
     let mut held = held.map_err(|error| shared.store_failed(&error))?;
-    let Some(row) = held.rows.pop() else {
-        if slot.was_stored() {
-            return Err(shared.store_failed(&StoreError::WentBack { channel }));
+    let row = held.rows.pop();
+    let found = row.as_ref().map(|row| row.version);
+    let compared = shared.check_loss(channel, known, found);
+    compared.map_err(|error| shared.store_failed(&error))?;
+    let Some(row) = row else {
+        // The leader had begun it and could not keep it; if there is such a channel, it is begun again. Or it has
+        // kept it since.
+        if slot.known() == known {
+            shared.accounts.remove(slot);
         }
-        // The leader had begun it and could not keep it; if there is such a channel, it is begun again.
-        shared.accounts.remove(slot);
         return Err(Unavailable::Busy);
     };
     // Dropped, also in a panic, only where the account is not locked any more: what was given may lock it.
@@ -184,8 +189,9 @@ async fn take(
     let (epoch, version, tasks, ticket) = {
         let mut account = slot.lock();
         let (before, stored) = (account.epoch(), row.version);
-        if account.goes_back_to(stored) {
-            return Err(shared.store_failed(&StoreError::WentBack { channel }));
+        if account.known() != known && account.known().is_missing(Some(stored)) {
+            // It was held for too long, and is not any more.
+            return Err(Unavailable::Busy);
         }
         let read = shared.read(&mut account, row);
         read.map_err(|error| shared.store_failed(&error.into()))?;
@@ -203,15 +209,16 @@ async fn take(
         }
         let Held { account, batch, .. } = turn;
         let tasks = batch.tasks.clone();
-        let ticket = (batch != Batch::default()).then(|| held.hold.commit(batch));
+        let ticket = (batch != Batch::default()).then(|| (shared.round(), held.hold.commit(batch)));
         (account.epoch(), account.version(), tasks, ticket)
     };
-    let stored = match ticket {
-        None => Ok(()),
-        Some(ticket) => ticket.await,
+    let Some((round, ticket)) = ticket else {
+        return Ok((Ok(()), told));
     };
+    let stored = ticket.await;
     match &stored {
         Ok(()) => {
+            shared.confirm(round);
             slot.is_durable(version);
             shared.disputes.apply(&tasks);
         }

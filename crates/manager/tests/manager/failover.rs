@@ -192,6 +192,31 @@ async fn payments_in_the_place_of_those_that_are_lost_are_noticed() {
     goes_back(&[5, 10]).await;
 }
 
+/// Somebody else's payment is seen before it is known whether it is replicated: where it is gone, it may never have been
+/// confirmed to anybody.
+#[tokio::test]
+async fn what_was_only_seen_is_not_missed() {
+    let world = World::start().await;
+    let (first, second) = (world.memory(), world.memory());
+    let failover = Failover::new(&first, &second);
+    let (there, channel) = world.selling(Arc::new(first.instance()), 100).await;
+    let other = world.manager(Arc::new(second.instance()), quick()).await;
+    world.seen(&other).await;
+    failover.tell(Told::All);
+    let here = world.manager(failover.clone(), quick()).await;
+    world.buy(&there, channel, 5, 5).await;
+    let known = async || here.channel(&channel).map(|shown| shown.balance) == Some(5.into());
+    until("it has seen the payment", known).await;
+    failover.fail_over(Told::All);
+    until("it has seen that there is none", async || {
+        here.channel(&channel).map(|shown| shown.balance) == Some(0.into())
+    })
+    .await;
+    assert_eq!(here.readiness(), Ok(()));
+    world.buy(&here, channel, 5, 5).await;
+    assert!(here.halts().is_empty() && other.halts().is_empty());
+}
+
 #[tokio::test]
 async fn a_channel_that_is_lost_is_noticed() {
     let world = World::start().await;

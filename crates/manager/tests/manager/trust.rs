@@ -5,21 +5,28 @@ use microraiden_manager::{Denied, Unavailable};
 use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::{Promise, Refusal};
 use microraiden_store::{
-    Batch, Bid, BoxFuture, Changes, ChannelStore, Held, Leadership, MemoryInstance, MemoryStore, Purpose,
-    Reading, SharedStore, Snapshot, StoreError, Ticket,
+    Batch, Bid, BoxFuture, Changes, ChannelStore, Held, Hold, Leadership, MemoryInstance, MemoryStore,
+    Purpose, Reading, SharedStore, Snapshot, StoreError, Ticket,
 };
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::{oneshot, watch};
 
 /// A store whose holds can be made to wait, and the answer to one of its batches to be lost.
 struct Gate {
+    me: Weak<Self>,
     inside: MemoryInstance,
     /// Whether accounts can be held now.
     opens: watch::Sender<bool>,
     /// How many wait for that.
     waiting: AtomicU32,
+    /// Whether customers' holds are answered by what there was before they waited.
+    is_late: AtomicBool,
+    /// Whether what is held for the chain is written now.
+    writes: watch::Sender<bool>,
+    /// How many batches wait for that.
+    unwritten: AtomicU32,
     /// How many batches with transitions were handed in.
     handed: AtomicU32,
     /// What becomes of the next one of them.
@@ -35,10 +42,14 @@ struct Lost {
 
 impl Gate {
     fn new(store: &Arc<MemoryStore>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             inside: store.instance(),
             opens: watch::Sender::new(true),
             waiting: AtomicU32::new(0),
+            is_late: AtomicBool::new(false),
+            writes: watch::Sender::new(true),
+            unwritten: AtomicU32::new(0),
             handed: AtomicU32::new(0),
             next: Mutex::default(),
         })
@@ -89,11 +100,23 @@ impl ChannelStore for Gate {
 impl SharedStore for Gate {
     fn hold(&self, channels: Vec<ChannelId>, purpose: Purpose) -> BoxFuture<'_, Result<Held, StoreError>> {
         Box::pin(async move {
+            if purpose == Purpose::Chain {
+                let Held { rows, hold } = self.inside.hold(channels, purpose).await?;
+                let gate = self.me.upgrade().unwrap();
+                let hold = Box::new(ChainHold { gate, hold });
+                return Ok(Held { rows, hold });
+            }
+            let mut before = self.inside.load().await?.accounts;
+            before.retain(|account| channels.contains(account.channel()));
             self.waiting.fetch_add(1, Ordering::Relaxed);
             let mut opens = self.opens.subscribe();
             opens.wait_for(|opens| *opens).await.unwrap();
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.inside.hold(channels, purpose).await
+            let mut held = self.inside.hold(channels, purpose).await?;
+            if self.is_late.load(Ordering::Relaxed) {
+                held.rows = before.iter().map(|account| account.row().clone()).collect();
+            }
+            Ok(held)
         })
     }
 
@@ -107,6 +130,27 @@ impl SharedStore for Gate {
 
     fn bid(&self, bid: Bid) -> BoxFuture<'_, Result<Leadership, StoreError>> {
         self.inside.bid(bid)
+    }
+}
+
+/// What is held for the chain.
+struct ChainHold {
+    gate: Arc<Gate>,
+    hold: Box<dyn Hold>,
+}
+
+impl Hold for ChainHold {
+    fn commit(self: Box<Self>, batch: Batch) -> Ticket {
+        let Self { gate, hold } = *self;
+        let (answer, ticket) = oneshot::channel();
+        gate.unwritten.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            let mut writes = gate.writes.subscribe();
+            writes.wait_for(|writes| *writes).await.unwrap();
+            gate.unwritten.fetch_sub(1, Ordering::Relaxed);
+            let _ = answer.send(hold.commit(batch).await);
+        });
+        ticket.into()
     }
 }
 
@@ -209,4 +253,36 @@ async fn a_close_is_signed_again_only_when_its_promise_is_stored() {
         .and_then(Promise::closing)
         .map(|closing| closing.at);
     assert_eq!(closing, Some(5.into()));
+}
+
+/// A row that is not there locks nothing: it may be written, and that be known here, before the answer comes.
+#[tokio::test]
+async fn a_channel_that_was_begun_meanwhile_is_not_missed() {
+    let world = World::start().await;
+    let gate = Gate::new(&world.memory());
+    let here = world.manager(gate.clone(), quick()).await;
+    gate.writes.send_replace(false);
+    let channel = world.open(100).await;
+    until("the channel is begun", async || {
+        gate.unwritten.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    gate.is_late.store(true, Ordering::Relaxed);
+    gate.opens.send_replace(false);
+    let (manager, request) = (here.clone(), world.close_request(channel, 5));
+    let closing = tokio::spawn(async move { manager.close(request).await });
+    until("somebody asks for it", async || {
+        gate.waiting.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    gate.writes.send_replace(true);
+    world.node.mine(1);
+    world.seen(&here).await;
+    gate.opens.send_replace(true);
+    let refused = closing.await.unwrap().unwrap_err();
+    assert_eq!(refused, Unavailable::Busy.into());
+    assert_eq!(here.readiness(), Ok(()));
+    gate.is_late.store(false, Ordering::Relaxed);
+    world.buy(&here, channel, 5, 5).await;
+    assert!(here.halts().is_empty());
 }

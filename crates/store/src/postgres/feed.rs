@@ -5,7 +5,7 @@
 
 use super::columns::{Counter, TransactionId};
 use super::error::{DatabaseError, Fault};
-use super::session::{Database, Session};
+use super::session::{Database, Session, server};
 use super::{accounts, chain};
 use crate::error::StoreError;
 use crate::shared::{Changes, Reading};
@@ -33,12 +33,12 @@ pub(super) const BEGIN: &str = "
     SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = '1min'";
 
-/// A server that was started anew may be another one, which took over and lacks the last transactions. Their
-/// numbers begin again then.
-const SELECT_NOW: &str = "
-    SELECT pg_snapshot_xmin(pg_current_snapshot()) AS cursor, number AS generation,
-        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS server
-    FROM generation";
+/// Another server may lack the last transactions, and their numbers begin again there.
+const SELECT_NOW: &str = concat!(
+    "SELECT pg_snapshot_xmin(pg_current_snapshot()) AS cursor, number AS generation, ",
+    server!(),
+    " AS server FROM generation"
+);
 
 /// Reads what is new.
 pub(super) struct Feed {
@@ -219,7 +219,7 @@ async fn changes(session: &Session, seen: &Seen, reading: Reading) -> Result<(Ch
         }
     })
     .await?;
-    if reading == Reading::TasksAndHalts || now.generation != seen.generation {
+    if is_all || reading == Reading::TasksAndHalts || now.generation != seen.generation {
         changes.tasks = Some(read(session, "tasks", chain::SELECT_TASKS, chain::read_task).await?);
         changes.halts = Some(read(session, "halts", chain::SELECT_HALTS, chain::read_halt).await?);
     }

@@ -5,7 +5,7 @@
 
 use super::columns::Counter;
 use super::error::Fault;
-use super::session::{Database, ROUND_TRIP, Session};
+use super::session::{Database, ROUND_TRIP, Session, server};
 use super::transaction::Lead;
 use crate::error::StoreError;
 use crate::shared::{Bid, LEASE, Leadership, Word};
@@ -18,9 +18,13 @@ use tokio_postgres::{Error as PgError, Row};
 /// The columns of a leadership.
 macro_rules! leadership {
     () => {
-        "fence, holder, holder IS NOT NULL AND expires > clock_timestamp() AS is_held, \
+        concat!(
+            "fence, holder, holder IS NOT NULL AND expires > clock_timestamp() AS is_held, \
          head, head_time, gas_short, expires::text AS term, node_seen::text AS seen, \
-         (extract(epoch FROM clock_timestamp() - node_seen) * 1000000)::bigint AS node_age"
+         (extract(epoch FROM clock_timestamp() - node_seen) * 1000000)::bigint AS node_age, ",
+            server!(),
+            " AS server"
+        )
     };
 }
 
@@ -56,6 +60,8 @@ pub(super) struct Bidder {
     session: Option<Session>,
     /// What it is known by; random.
     holder: i64,
+    /// Where it leads: a server that takes over may have less of what its term rests on, and knows nothing of that.
+    server: Option<i64>,
     /// When the lead ends.
     term: Watched,
     /// When the leader's node was seen.
@@ -90,6 +96,7 @@ impl Bidder {
         Self {
             session: None,
             holder: fastrand::i64(..),
+            server: None,
             term: Watched::default(),
             seen: Watched::default(),
         }
@@ -109,12 +116,18 @@ impl Bidder {
             }
         };
         let row = session.within(ROUND_TRIP, self.ask(&session, bid)).await;
-        match row.and_then(|row| Ok(self.read(&row)?)) {
-            Ok(leadership) => {
+        match row.and_then(|row| Ok((self.read(&row)?, row.try_get("server")?))) {
+            Ok((mut leadership, server)) => {
                 self.session = Some(session);
-                let Leadership { is_ours, fence, .. } = leadership;
-                let holder = self.holder;
-                Ok((leadership, is_ours.then_some(Lead { holder, fence })))
+                let led = self.server.take();
+                leadership.is_ours &= led.is_none_or(|led| led == server);
+                let lead = leadership.is_ours.then_some(Lead {
+                    holder: self.holder,
+                    fence: leadership.fence,
+                    server,
+                });
+                self.server = lead.map(|lead| lead.server);
+                Ok((leadership, lead))
             }
             Err(fault) => {
                 database.lose(session);
@@ -155,8 +168,9 @@ impl Bidder {
         self.term.watch(row.try_get("term")?);
         let unchanged = self.seen.watch(row.try_get("seen")?);
         let holder: Option<i64> = row.try_get("holder")?;
+        let is_ours = is_held && holder == Some(self.holder);
         Ok(Leadership {
-            is_ours: is_held && holder == Some(self.holder),
+            is_ours,
             is_held,
             fence: row.try_get::<_, Counter>("fence")?.0,
             word: read_word(row, unchanged)?,

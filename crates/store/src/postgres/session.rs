@@ -48,6 +48,14 @@ const END: &str = "
     SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity
     WHERE pid = $1 AND (extract(epoch FROM backend_start) * 1000000)::bigint = $2";
 
+/// Tells a server, as long as it runs, from one that has taken over.
+macro_rules! server {
+    () => {
+        "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+    };
+}
+pub(super) use server;
+
 /// Where the state is, and what it belongs to.
 pub(super) struct Database {
     target: Target,

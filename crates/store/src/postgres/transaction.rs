@@ -2,7 +2,7 @@
 
 use super::columns::Counter;
 use super::error::{Fault, FaultKind};
-use super::session::{ROUND_TRIP, Session};
+use super::session::{ROUND_TRIP, Session, server};
 use super::{accounts, chain};
 use crate::error::StoreError;
 use crate::runs::Change;
@@ -18,8 +18,11 @@ use tokio_postgres::types::Type;
 const REPETITIONS: u32 = 10;
 
 /// Keeps others from taking the lead over until the transaction ends; the leader can renew it meanwhile.
-const STILL_LEADING: &str = "
-    SELECT 1 FROM lease WHERE fence = $1 AND holder = $2 AND expires > clock_timestamp() FOR KEY SHARE";
+const STILL_LEADING: &str = concat!(
+    "SELECT 1 FROM lease WHERE fence = $1 AND holder = $2 AND expires > clock_timestamp() AND ",
+    server!(),
+    " = $3 FOR KEY SHARE"
+);
 
 pub(super) const RAISE_GENERATION: &str = "UPDATE generation SET number = number + 1";
 
@@ -50,6 +53,8 @@ impl From<StoreError> for NotWritten {
 pub(super) struct Lead {
     pub(super) holder: i64,
     pub(super) fence: u64,
+    /// Which server has said so; what another one has may be less.
+    pub(super) server: i64,
 }
 
 /// Writes a batch in a transaction of its own. Where this fails and spares the session, it is clean.
@@ -142,11 +147,20 @@ async fn write(session: &Session, batch: &Batch, lead: Option<Lead>) -> Result<(
 }
 
 async fn check_lead(session: &Session, lead: Option<Lead>) -> Result<(), NotWritten> {
-    let Some(Lead { holder, fence }) = lead else {
+    let Some(Lead {
+        holder,
+        fence,
+        server,
+    }) = lead
+    else {
         return Err(StoreError::NotLeading.into());
     };
     let fence = Counter(fence);
-    let parameters = [(&fence as _, Type::INT8), (&holder as _, Type::INT8)];
+    let parameters = [
+        (&fence as _, Type::INT8),
+        (&holder as _, Type::INT8),
+        (&server as _, Type::INT8),
+    ];
     let asked = session.client.query_typed_opt(STILL_LEADING, &parameters);
     match session.within(ROUND_TRIP, asked).await? {
         Some(_) => Ok(()),

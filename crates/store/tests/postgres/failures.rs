@@ -4,9 +4,12 @@
 
 use super::proxy::Proxy;
 use super::{commit, filled, hand_in, open, raw, rows, server, until_back, until_held_up};
-use crate::channels::{Channel, batch, binding};
+use crate::channels::{Channel, batch, binding, block};
+use microraiden_protocol::ChainUpdate;
 use microraiden_protocol::ledger::AccountRow;
-use microraiden_store::{Bid, ChannelStore, PostgresStore, Purpose, Reading, SharedStore, StoreError, Word};
+use microraiden_store::{
+    Batch, Bid, ChannelStore, PostgresStore, Purpose, Reading, SharedStore, StoreError, Word,
+};
 use microraiden_test_postgres::{Options, Server};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -315,4 +318,54 @@ async fn dropping_a_store_finishes_what_was_handed_in() {
     let stored = rows(&open(&database).await).await;
     assert_eq!(stored[&channel.id()], channel.row());
     assert_eq!(stored[&other.id()], other.row());
+}
+
+/// A server that takes over may lack the last blocks, while the lease there says that all is as it was: what comes on top
+/// would hide that.
+#[tokio::test]
+async fn a_term_does_not_go_on_at_another_server() {
+    let server = Server::start(Options {
+        fsync: false,
+        ..Options::default()
+    });
+    let database = server.database();
+    let store = open(&database).await;
+    let until_leading = async || {
+        let began = Instant::now();
+        loop {
+            let bid = store.bid(Bid::Lead(Word::default())).await;
+            if bid.is_ok_and(|leadership| leadership.is_ours) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "it does not lead");
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let read_block = |number| {
+        let chain = ChainUpdate {
+            blocks: vec![block(number)],
+            ..ChainUpdate::default()
+        };
+        Batch {
+            chain: Some(chain),
+            ..Batch::default()
+        }
+    };
+    until_leading().await;
+    commit(&store, read_block(1)).await.unwrap();
+    server.copy();
+    until_back(&store).await;
+    until_leading().await;
+    commit(&store, read_block(2)).await.unwrap();
+    server.fail_over();
+    until_back(&store).await;
+    let refused = commit(&store, read_block(3)).await;
+    assert!(matches!(refused, Err(StoreError::NotLeading)), "{refused:?}");
+    let blocks = |snapshot: microraiden_store::Snapshot| snapshot.blocks.len();
+    assert_eq!(blocks(store.load().await.unwrap()), 1);
+    // The first bid there ends the term, whatever the lease says.
+    let first = store.bid(Bid::Lead(Word::default())).await.unwrap();
+    assert!(!first.is_ours, "{first:?}");
+    until_leading().await;
+    commit(&store, read_block(2)).await.unwrap();
 }

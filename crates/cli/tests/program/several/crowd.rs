@@ -180,12 +180,13 @@ impl Crowd {
         let ChannelId {
             sender, open_block, ..
         } = customer.channel;
+        let signed = customer.signed().to_string();
         for url in &self.urls {
             let url = format!("{url}/api/1/channels/{sender}/{open_block}");
             until("a proxy knows what was paid", async || {
                 let shown = self.http.get(&url).send().await.unwrap();
                 let shown: Value = serde_json::from_str(&shown.text().await.unwrap()).unwrap();
-                shown["balance"] == customer.signed().to_string()
+                shown["balance"] == *signed
             })
             .await;
         }
