@@ -22,7 +22,7 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 struct Inside {
     kept: Kept,
-    /// The newest version that is known to be stored.
+    /// The newest version that the store has confirmed to us.
     known: Known,
     /// Counts how often the account was read from the store: what was decided before one of these moments
     /// and is not stored by then, never is.
@@ -62,34 +62,28 @@ impl Kept {
     }
 }
 
-/// A version that is known to be stored, in little room; the default where none is.
+/// A version that the store has confirmed to be durable, in little room; the default where it has confirmed none.
+///
+/// What was only read does not count: it may be seen before it is replicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Known {
     number: u64,
     /// Tells its writer from others; names of instances are random.
     writer: u32,
-    /// In which round it was read; 0 where the store has confirmed to us that it is durable.
-    read: u32,
 }
 
 impl Known {
-    fn of(version: Version, read: u32) -> Self {
+    fn of(version: Version) -> Self {
         let Version { number, writer } = version;
         let [a, b, c, d, ..] = (writer.instance ^ writer.sequence).to_le_bytes();
         let writer = u32::from_le_bytes([a, b, c, d]);
-        Self { number, writer, read }
+        Self { number, writer }
     }
 
-    /// Whether a store that has this version, or none, does not have the known one any more.
+    /// Whether a store that has this version, or none, has lost the known one.
     pub(crate) fn is_missing(&self, found: Option<Version>) -> bool {
-        let found = found.map_or(Self::default(), |version| Self::of(version, 0));
+        let found = found.map(Self::of).unwrap_or_default();
         found.number < self.number || found.number == self.number && found.writer != self.writer
-    }
-
-    /// Whether it was durable: so it was said to us, or something of ours that was handed in after it was read.
-    /// What is only read may be seen before it is replicated.
-    pub(crate) const fn was_durable(&self, confirmed: u32) -> bool {
-        self.number > 0 && (self.read == 0 || confirmed > self.read)
     }
 }
 
@@ -112,15 +106,15 @@ impl Slot {
         guard
     }
 
-    /// A version is stored.
+    /// The store has confirmed a version.
     pub(crate) fn is_durable(&self, version: Version) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         if version.number >= inside.known.number {
-            inside.known = Known::of(version, 0);
+            inside.known = Known::of(version);
         }
     }
 
-    /// What is known to be stored.
+    /// What was confirmed last.
     pub(crate) fn known(&self) -> Known {
         let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.known
@@ -209,7 +203,7 @@ impl SlotGuard<'_> {
         self.inside.is_doubtful
     }
 
-    /// What is known to be stored.
+    /// What was confirmed last.
     pub(crate) fn known(&self) -> Known {
         self.inside.known
     }
@@ -221,14 +215,10 @@ impl SlotGuard<'_> {
         !self.inside.is_doubtful && !is_held
     }
 
-    /// Takes the account as the store has it in this round. What was decided here and is not stored is given up;
-    /// what is in flight stays so.
-    pub(crate) fn read(&mut self, row: AccountRow, round: u32) -> Result<(), CorruptRow> {
-        let version = row.version;
+    /// Takes the account as the store has it. What was decided here and is not stored is given up; what is
+    /// in flight stays so.
+    pub(crate) fn read(&mut self, row: AccountRow) -> Result<(), CorruptRow> {
         **self = self.reload(row, self.inside.known.number)?;
-        if self.inside.known != Known::of(version, self.inside.known.read) {
-            self.inside.known = Known::of(version, round);
-        }
         self.inside.epoch = self.inside.epoch.wrapping_add(1);
         self.inside.is_doubtful = false;
         Ok(())
@@ -347,23 +337,13 @@ impl Accounts {
             .cloned()
     }
 
-    /// Adds an account as it was read in this round, unless the channel has one by now.
-    pub(crate) fn add(&self, account: Account, round: u32) {
-        let known = Known::of(account.version(), round);
-        self.insert(account, known);
-    }
-
-    /// Adds the account of a channel that has none yet, and that is not stored yet.
-    pub(crate) fn begin(&self, account: Account) {
-        self.insert(account, Known::default());
-    }
-
-    fn insert(&self, account: Account, known: Known) {
+    /// Adds an account, unless the channel has one by now.
+    pub(crate) fn add(&self, account: Account) {
         let (channel, state) = (*account.channel(), ChannelState::of(&account));
         assert_eq!(channel.receiver, self.receiver, "all channels have one receiver");
         let inside = Inside {
             kept: Kept::of(account),
-            known,
+            known: Known::default(),
             epoch: 0,
             is_doubtful: false,
             queue: None,
@@ -449,7 +429,7 @@ mod tests {
                 phase: Phase::Open,
                 ..ChainFacts::default()
             };
-            accounts.begin(Account::open(channel(number), facts, by).into_after());
+            accounts.add(Account::open(channel(number), facts, by).into_after());
         }
         let others = ChannelId {
             receiver: Address::repeat_byte(1),

@@ -178,17 +178,15 @@ impl Shared {
             let Some(decision) = decided.and_then(Result::ok).filter(changes) else {
                 return Ok(None);
             };
-            let round = self.round();
             let ticket = self.hand_in(&mut account, &decision);
-            (decision, account.epoch(), ticket.map(|ticket| (round, ticket)))
+            (decision, account.epoch(), ticket)
         };
         let version = decision.transition.as_ref().map(|next| next.after().version());
-        let (round, ticket) = ticket.map_err(|error| Failed::Denied(self.store_failed(&error).into()))?;
+        let ticket = ticket.map_err(|error| Failed::Denied(self.store_failed(&error).into()))?;
         let shared = self;
         let trusted = Trusted { shared, slot, epoch };
         let Err(error) = ticket.await else {
             std::mem::forget(trusted);
-            self.confirm(round);
             self.disputes.apply(&decision.tasks);
             version.into_iter().for_each(|version| slot.is_durable(version));
             return Ok(Some(decision.value));

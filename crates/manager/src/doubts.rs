@@ -125,7 +125,7 @@ impl Shared {
     /// Takes an account as the store has it.
     pub(crate) fn read(&self, account: &mut SlotGuard<'_>, row: AccountRow) -> Result<(), CorruptRow> {
         let (channel, epoch, found) = (row.channel, account.epoch(), row.version);
-        account.read(row, self.round())?;
+        account.read(row)?;
         self.doubts.end(&channel, epoch, found);
         Ok(())
     }

@@ -234,7 +234,6 @@ impl ChainFollower {
     async fn keep(&mut self, update: &ChainUpdate) -> Result<(), FollowError> {
         let shared = self.shared.clone();
         let _alone = shared.taking.lock().await;
-        let round = shared.round();
         let (
             Taken {
                 ticket,
@@ -252,7 +251,6 @@ impl ChainFollower {
             is_durable: false,
         };
         ticket.await?;
-        shared.confirm(round);
         written.durable();
         shared.config.meters.done(&tasks);
         shared.dispute_bell.notify_one();
@@ -614,7 +612,7 @@ impl ChainFollower {
         tracing::info!(%channel, version, phase = ?facts.phase, deposit = %facts.deposit, "channel changed");
         match guards.get_mut(&channel) {
             Some(guard) => **guard = account,
-            None => self.shared.accounts.begin(account),
+            None => self.shared.accounts.add(account),
         }
     }
 }

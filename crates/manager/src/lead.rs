@@ -120,12 +120,9 @@ impl Candidate {
             true => Bid::Look,
             false => Bid::Lead(word(shared)),
         };
-        let (begin, round) = (Instant::now(), shared.round());
+        let begin = Instant::now();
         match self.ask(bid).await {
-            Some(Ok(leadership)) if leadership.is_ours => {
-                self.shared.confirm(round);
-                self.lead(leadership.fence, begin + LEASE).await;
-            }
+            Some(Ok(leadership)) if leadership.is_ours => self.lead(leadership.fence, begin + LEASE).await,
             Some(Ok(leadership)) => {
                 if self.term.is_some() {
                     tracing::warn!("another instance leads now");
@@ -207,7 +204,6 @@ pub(crate) async fn keep_up(shared: Arc<Shared>, store: Arc<dyn SharedStore>) {
             let _ = timeout(LEASE, shared.tell_of_loss()).await;
             return;
         }
-        shared.next_round();
         let changes = shared.read_changes(&*store).await;
         let is_away = matches!(changes, Err(StoreError::Away { .. }));
         shared.store_away.store(is_away, Ordering::Relaxed);
@@ -276,7 +272,7 @@ impl Shared {
         } = changes?;
         if is_all {
             let rows = accounts.iter().map(|row| (row.channel, row.version));
-            self.doubt_what_is_missing(&rows.collect());
+            self.doubt_what_is_not(&rows.collect());
         }
         for row in accounts {
             self.take_newer(row)?;
@@ -294,7 +290,7 @@ impl Shared {
     /// Takes an account that was read, if it is newer than the one in memory.
     fn take_newer(&self, row: AccountRow) -> Result<(), StoreError> {
         match self.accounts.get(&row.channel) {
-            None => self.accounts.add(Account::from_row(row)?, self.round()),
+            None => self.accounts.add(Account::from_row(row)?),
             Some(slot) => {
                 let mut account = slot.lock();
                 // What is doubtful is read where it is found out what became of it.
@@ -308,41 +304,28 @@ impl Shared {
         Ok(())
     }
 
-    /// Doubts accounts that are older in what was read than they were, or not there. They may have been written
-    /// since; whether they are lost is found out where they are held.
-    fn doubt_what_is_missing(&self, found: &HashMap<ChannelId, Version>) {
+    /// Doubts accounts that are newer here than in what was read of all of them. They may have been written since, or
+    /// be on their way; what became of them is found out where they are held.
+    fn doubt_what_is_not(&self, found: &HashMap<ChannelId, Version>) {
         for slot in self.accounts.all() {
             let account = slot.lock();
-            let (epoch, found) = (account.epoch(), found.get(account.channel()).copied());
-            let is_missing = account.known().is_missing(found);
+            let (epoch, version) = (account.epoch(), account.version());
+            let found = found.get(account.channel());
+            let is_there = found.is_some_and(|found| *found == version || found.number > version.number);
             drop(account);
-            if is_missing {
+            if !is_there {
                 self.doubt(&slot, epoch);
             }
         }
     }
 
-    /// What is known to be stored of accounts, to be compared with what is held.
+    /// What was confirmed of accounts, to be compared with what is held.
     pub(crate) fn known(&self, channels: impl IntoIterator<Item = ChannelId>) -> BTreeMap<ChannelId, Known> {
         let known = |channel| self.accounts.get(&channel).map(|slot| slot.known());
         let channels = channels.into_iter();
         channels
             .map(|channel| (channel, known(channel).unwrap_or_default()))
             .collect()
-    }
-
-    /// Refuses what a store has, that has lost what was known before it was asked. What came to be known since may be
-    /// newer than what it has told.
-    pub(crate) fn check_loss(
-        &self,
-        channel: ChannelId,
-        before: Known,
-        found: Option<Version>,
-    ) -> Result<(), StoreError> {
-        match before.is_missing(found) && before.was_durable(self.confirmed()) {
-            true => Err(StoreError::WentBack { channel }),
-            false => Ok(()),
-        }
     }
 
     /// Takes accounts that are held, and lets go of those that the store has none of.
@@ -354,9 +337,9 @@ impl Shared {
         let mut missing = held.clone();
         for row in rows {
             let before = missing.remove(&row.channel).unwrap_or_default();
-            self.check_loss(row.channel, before, Some(row.version))?;
+            check_loss(row.channel, before, Some(row.version))?;
             match self.accounts.get(&row.channel) {
-                None => self.accounts.add(Account::from_row(row)?, self.round()),
+                None => self.accounts.add(Account::from_row(row)?),
                 Some(slot) => {
                     let mut account = slot.lock();
                     if account.known() != before && account.known().is_missing(Some(row.version)) {
@@ -368,7 +351,7 @@ impl Shared {
             }
         }
         for (channel, before) in missing {
-            self.check_loss(channel, before, None)?;
+            check_loss(channel, before, None)?;
             if let Some(slot) = self.accounts.get(&channel)
                 && slot.known() == before
             {
@@ -376,6 +359,19 @@ impl Shared {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses what a store has, that has lost what it had confirmed before it was asked. What it has confirmed since may be
+/// newer than what it has told.
+pub(crate) fn check_loss(
+    channel: ChannelId,
+    before: Known,
+    found: Option<Version>,
+) -> Result<(), StoreError> {
+    match before.is_missing(found) {
+        true => Err(StoreError::WentBack { channel }),
+        false => Ok(()),
     }
 }
 
@@ -463,7 +459,7 @@ impl Shared {
             .iter()
             .map(|account| (*account.channel(), account.version()));
         let found: HashMap<_, _> = found.collect();
-        self.doubt_what_is_missing(&found);
+        self.doubt_what_is_not(&found);
         for account in accounts {
             self.take_newer(account.row().clone())?;
         }

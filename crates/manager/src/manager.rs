@@ -13,7 +13,7 @@ use microraiden_protocol::ledger::Writer;
 use microraiden_protocol::{Address, Amount, BlockNumber, SecretKey};
 use microraiden_store::{ChannelStore, Halt, SharedStore, StoreError, Task, TaskKind};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, oneshot, watch};
@@ -96,10 +96,6 @@ pub(crate) struct Shared {
     has_lost: AtomicBool,
     /// Whether others are still to be told of that.
     pub(crate) tells_of_loss: AtomicBool,
-    /// Counts from 1, about once in a second.
-    round: AtomicU32,
-    /// The round in which something was handed in of which the store has said that it is durable.
-    confirmed: AtomicU32,
     /// The wallet cannot pay the gas of what is owed.
     pub(crate) gas_short: AtomicBool,
     /// The challenge period of the contract is too short here.
@@ -158,7 +154,7 @@ impl ChannelManager {
         snapshot
             .accounts
             .into_iter()
-            .for_each(|account| shared.accounts.add(account, shared.round()));
+            .for_each(|account| shared.accounts.add(account));
         shared.check_challenge_period().await?;
         let manager = match shared.others.clone() {
             None => {
@@ -313,8 +309,6 @@ impl Shared {
             store_away: AtomicBool::new(false),
             has_lost: AtomicBool::new(false),
             tells_of_loss: AtomicBool::new(false),
-            round: AtomicU32::new(1),
-            confirmed: AtomicU32::new(0),
             gas_short: AtomicBool::new(false),
             challenge_too_short: AtomicBool::new(false),
             head_time: AtomicU64::new(0),
@@ -416,24 +410,6 @@ impl Shared {
             return Err(Unavailable::StoreStopped);
         }
         Ok(())
-    }
-
-    /// The number of this moment, by which what is read is told from what is handed in later.
-    pub(crate) fn round(&self) -> u32 {
-        self.round.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn next_round(&self) {
-        self.round.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// What was handed in in a round is durable, and so is all that was read in earlier ones.
-    pub(crate) fn confirm(&self, round: u32) {
-        self.confirmed.fetch_max(round, Ordering::Relaxed);
-    }
-
-    pub(crate) fn confirmed(&self) -> u32 {
-        self.confirmed.load(Ordering::Relaxed)
     }
 
     /// Whether the store could be reached when it was last looked at.

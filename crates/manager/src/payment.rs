@@ -241,12 +241,7 @@ impl Shared {
         match error {
             StoreError::Busy => Unavailable::Busy,
             // Only where others write, too, and where it comes back by itself.
-            StoreError::Away { .. }
-            | StoreError::Unknown { .. }
-            | StoreError::Conflict { .. }
-            | StoreError::NotLeading
-                if others =>
-            {
+            error if others && error.is_passing() => {
                 self.rereads.store(true, Ordering::Relaxed);
                 Unavailable::StoreAway
             }

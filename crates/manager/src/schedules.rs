@@ -59,7 +59,7 @@ impl ChannelManager {
         let shared = Shared::new(contract, wallet, key, store, config, Kept::default());
         accounts
             .into_iter()
-            .for_each(|account| shared.accounts.add(account, shared.round()));
+            .for_each(|account| shared.accounts.add(account));
         Self::of(Arc::new(shared), Vec::new())
     }
 

@@ -6,6 +6,7 @@
 
 use crate::accounts::{Slot, SlotGuard};
 use crate::decide::{Decision, Mark};
+use crate::lead::check_loss;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
 use microraiden_protocol::ChannelId;
@@ -174,8 +175,7 @@ async fn take(
     let mut held = held.map_err(|error| shared.store_failed(&error))?;
     let row = held.rows.pop();
     let found = row.as_ref().map(|row| row.version);
-    let compared = shared.check_loss(channel, known, found);
-    compared.map_err(|error| shared.store_failed(&error))?;
+    check_loss(channel, known, found).map_err(|error| shared.store_failed(&error))?;
     let Some(row) = row else {
         // The leader had begun it and could not keep it; if there is such a channel, it is begun again. Or it has
         // kept it since.
@@ -209,16 +209,15 @@ async fn take(
         }
         let Held { account, batch, .. } = turn;
         let tasks = batch.tasks.clone();
-        let ticket = (batch != Batch::default()).then(|| (shared.round(), held.hold.commit(batch)));
+        let ticket = (batch != Batch::default()).then(|| held.hold.commit(batch));
         (account.epoch(), account.version(), tasks, ticket)
     };
-    let Some((round, ticket)) = ticket else {
+    let Some(ticket) = ticket else {
         return Ok((Ok(()), told));
     };
     let stored = ticket.await;
     match &stored {
         Ok(()) => {
-            shared.confirm(round);
             slot.is_durable(version);
             shared.disputes.apply(&tasks);
         }

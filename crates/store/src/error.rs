@@ -89,6 +89,14 @@ impl StoreError {
         matches!(self, Self::Busy)
     }
 
+    /// Whether it comes back by itself, as a database does that is shared with others.
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy | Self::Away { .. } | Self::Unknown { .. } | Self::NotLeading | Self::Conflict { .. }
+        )
+    }
+
     pub(crate) fn stopped(cause: impl Error + Send + Sync + 'static) -> Self {
         let cause = Arc::new(cause);
         Self::Stopped { cause }

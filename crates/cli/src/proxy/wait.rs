@@ -5,7 +5,8 @@
 
 use super::notify::Notify;
 use microraiden_chain::ChainError;
-use microraiden_store::{DatabaseError, OpenError};
+use microraiden_manager::Unavailable;
+use microraiden_store::{DatabaseError, OpenError, StoreError};
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -47,6 +48,11 @@ impl Obstacle {
                 error.is_locked().then_some(Self::Lock)
             } else if let Some(error) = cause.downcast_ref::<DatabaseError>() {
                 error.is_transient().then_some(Self::Database)
+            } else if let Some(error) = cause.downcast_ref::<StoreError>() {
+                // It was there a moment ago.
+                error.is_passing().then_some(Self::Database)
+            } else if let Some(reason) = cause.downcast_ref::<Unavailable>() {
+                matches!(reason, Unavailable::StoreAway | Unavailable::Busy).then_some(Self::Database)
             } else {
                 None
             }
@@ -138,8 +144,10 @@ fn reason(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use super::*;
     use microraiden_chain::RpcError;
+    use microraiden_manager::StartError;
     use microraiden_protocol::Address;
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     fn no_answer() -> ChainError {
         ChainError::Request {
@@ -190,6 +198,18 @@ mod tests {
         assert_eq!(wait(None, 2, locked).await, (true, 3, Duration::from_secs(2)));
         let vanished = || opened(OpenError::Vanished { path: path() });
         assert_eq!(wait(None, 2, vanished).await, (false, 1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_goes_away_during_the_start_is_waited_for() {
+        let started = |error| microraiden_manager::OpenError::Start(error);
+        let cause = || Arc::new(std::io::Error::other("connection closed"));
+        let away = || started(StartError::Store(StoreError::Away { cause: cause() }));
+        assert_eq!(wait(None, 2, away).await, (true, 3, Duration::from_secs(2)));
+        let turned = || started(StartError::Halt(Unavailable::StoreAway));
+        assert_eq!(wait(None, 2, turned).await, (true, 3, Duration::from_secs(2)));
+        let stopped = || started(StartError::Store(StoreError::Stopped { cause: cause() }));
+        assert_eq!(wait(None, 2, stopped).await, (false, 1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

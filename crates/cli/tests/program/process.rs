@@ -14,6 +14,9 @@ pub(crate) struct Program {
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// So many lines tell what it does.
+const LAST_LINES: usize = 40;
+
 impl Program {
     /// Starts the program; its standard output and error are read as lines, in no fixed order.
     pub(crate) fn start(arguments: &[&str]) -> Self {
@@ -84,6 +87,14 @@ impl Program {
             kib.and_then(|kib| kib.parse().ok()).expect("in KiB")
         };
         (field("VmRSS:"), field("VmHWM:"))
+    }
+
+    /// Whether it has ended, and what it has said last, for who wants to know why it does not do what it should.
+    pub(crate) fn report(&mut self) -> String {
+        let status = self.child.try_wait().expect("it can be waited for");
+        let lines: Vec<_> = self.lines.try_iter().collect();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+        format!("{status:?}, and has said:\n{last}")
     }
 
     /// SIGKILL: nothing can be saved or said any more.

@@ -8,7 +8,6 @@ use http::{HeaderMap, StatusCode};
 use microraiden_http::{Challenge, Receipt, payment_headers};
 use microraiden_protocol::{Amount, Balance, ChannelId, Deposit};
 use microraiden_tests::World;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -149,6 +148,13 @@ impl Crowd {
         }
     }
 
+    /// Buys one thing at a proxy, where all is well.
+    pub(super) async fn buy_through(&self, customer: &Customer, proxy: usize) {
+        let balance = customer.signed.fetch_add(PRICE, Ordering::SeqCst) + PRICE;
+        assert_eq!(self.offer(customer, balance, proxy).await, Answer::Served);
+        customer.served.lock().unwrap().insert(balance);
+    }
+
     /// Offers a payment to a proxy; what it answers, if it does.
     async fn ask(
         &self,
@@ -173,23 +179,6 @@ impl Crowd {
         assert_eq!(status, StatusCode::PAYMENT_REQUIRED, "{body}");
         let challenge = Challenge::read(&headers).unwrap();
         challenge.error_code().expect("a reason").to_owned()
-    }
-
-    /// Waits until all proxies know what was paid last on a channel.
-    pub(super) async fn until_known(&self, customer: &Customer) {
-        let ChannelId {
-            sender, open_block, ..
-        } = customer.channel;
-        let signed = customer.signed().to_string();
-        for url in &self.urls {
-            let url = format!("{url}/api/1/channels/{sender}/{open_block}");
-            until("a proxy knows what was paid", async || {
-                let shown = self.http.get(&url).send().await.unwrap();
-                let shown: Value = serde_json::from_str(&shown.text().await.unwrap()).unwrap();
-                shown["balance"] == *signed
-            })
-            .await;
-        }
     }
 
     async fn offer(&self, customer: &Customer, balance: u64, proxy: usize) -> Answer {

@@ -4,6 +4,7 @@ use super::PRICE;
 use crate::kill::content::Content;
 use crate::kill::stage::until;
 use crate::process::Program;
+use futures_util::FutureExt;
 use microraiden_chain::keys;
 use microraiden_protocol::ledger::Account;
 use microraiden_protocol::{Address, Amount, ChannelId};
@@ -11,6 +12,7 @@ use microraiden_store::{Binding, ChannelStore, PostgresStore, Snapshot};
 use microraiden_test_postgres::{Database, Options, Server};
 use microraiden_tests::{NodeKind, World};
 use serde_json::Value;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -122,10 +124,20 @@ impl Stage {
     /// Waits until every proxy says that it sells.
     pub(super) async fn until_all_sell(&self) {
         for proxy in &self.proxies {
-            until("a proxy sells", async || {
+            let mut reason = None;
+            let selling = until("a proxy sells", async || {
+                reason = proxy.reason().await;
                 proxy.metric("microraiden_selling").await == Some(1.0)
-            })
-            .await;
+            });
+            // Its reason tells more than that it took too long.
+            let ended = AssertUnwindSafe(selling).catch_unwind().await;
+            let mut program = proxy.program.lock().unwrap();
+            let report = program.as_mut().filter(|_| ended.is_err()).map(Program::report);
+            assert!(
+                ended.is_ok(),
+                "a proxy does not sell, {reason:?}: {}",
+                report.unwrap_or_default()
+            );
         }
     }
 
