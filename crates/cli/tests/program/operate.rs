@@ -5,21 +5,33 @@ use crate::place::{Place, failed, said, succeeded};
 use crate::process::PATIENCE;
 use crate::state::{config, pay, proxy, start};
 use microraiden_chain::Contract;
-use microraiden_protocol::Address;
+use microraiden_protocol::{Address, Amount};
 use microraiden_tests::Upstream;
 use serde_json::json;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// Waits until the receiver has so many tokens.
 pub(crate) async fn until_earned(place: &Place, base_units: u64) {
+    until_earned_within(place, base_units..=base_units).await;
+}
+
+/// Waits until the receiver has at least so many tokens; it must not have more than there may be.
+pub(crate) async fn until_earned_within(place: &Place, base_units: RangeInclusive<u64>) {
     let deployment = place.deployment();
     let address = deployment["contract"]["address"].as_str().unwrap();
     let node = place.wallet().await.node().clone();
     let contract = Contract::at(node, address.parse::<Address>().unwrap());
     let (contract, receiver) = (contract.await.unwrap(), place.chain.accounts()[1].address);
+    let (least, most) = (Amount::from(*base_units.start()), Amount::from(*base_units.end()));
     let begin = Instant::now();
-    while contract.token_balance(receiver).await.unwrap() != base_units.into() {
-        assert!(begin.elapsed() < PATIENCE, "never {base_units}");
+    loop {
+        let earned = contract.token_balance(receiver).await.unwrap();
+        assert!(earned <= most, "{earned} is more than {most}");
+        if earned >= least {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE, "never {least}, but {earned}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
