@@ -72,10 +72,6 @@ impl Drop for Written<'_> {
         if self.shared.others.is_none() {
             return;
         }
-        #[cfg(feature = "planted")]
-        if !self.is_durable && crate::planted::has(crate::planted::Bug::DeposedIsNotDoubted) {
-            return;
-        }
         if !self.is_durable {
             // Tasks and halts were taken over, too.
             self.shared.rereads.store(true, Ordering::Relaxed);

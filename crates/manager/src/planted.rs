@@ -28,15 +28,13 @@ pub enum Bug {
     TasksCountAtOnce,
     /// The leader decides about accounts that it does not hold.
     LeaderDoesNotHold,
-    /// What a leader could not store of the chain stays in memory.
-    DeposedIsNotDoubted,
     /// A leader that begins anew keeps its fencing number.
     KeepsTheFence,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::RewindForgets,
         Self::CloseCountsWhenConfirmed,
         Self::DoneWhenMined,
@@ -47,7 +45,6 @@ impl Bug {
         Self::LostIsNotDoubted,
         Self::TasksCountAtOnce,
         Self::LeaderDoesNotHold,
-        Self::DeposedIsNotDoubted,
         Self::KeepsTheFence,
     ];
 }

@@ -27,6 +27,9 @@ struct Gate {
     writes: watch::Sender<bool>,
     /// How many batches wait for that.
     unwritten: AtomicU32,
+    /// Whether another one leads, and how many batches were refused since.
+    is_deposed: AtomicBool,
+    refused: AtomicU32,
     /// How many batches with transitions were handed in.
     handed: AtomicU32,
     /// What becomes of the next one of them.
@@ -50,6 +53,8 @@ impl Gate {
             is_late: AtomicBool::new(false),
             writes: watch::Sender::new(true),
             unwritten: AtomicU32::new(0),
+            is_deposed: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
             handed: AtomicU32::new(0),
             next: Mutex::default(),
         })
@@ -129,6 +134,13 @@ impl SharedStore for Gate {
     }
 
     fn bid(&self, bid: Bid) -> BoxFuture<'_, Result<Leadership, StoreError>> {
+        if self.is_deposed.load(Ordering::Relaxed) {
+            let another = Leadership {
+                is_held: true,
+                ..Leadership::default()
+            };
+            return Box::pin(async move { Ok(another) });
+        }
         self.inside.bid(bid)
     }
 }
@@ -143,6 +155,12 @@ impl Hold for ChainHold {
     fn commit(self: Box<Self>, batch: Batch) -> Ticket {
         let Self { gate, hold } = *self;
         let (answer, ticket) = oneshot::channel();
+        if gate.is_deposed.load(Ordering::Relaxed) {
+            gate.refused.fetch_add(1, Ordering::Relaxed);
+            drop(hold);
+            answer.send(Err(StoreError::NotLeading)).unwrap();
+            return ticket.into();
+        }
         gate.unwritten.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             let mut writes = gate.writes.subscribe();
@@ -285,4 +303,23 @@ async fn a_channel_that_was_begun_meanwhile_is_not_missed() {
     gate.is_late.store(false, Ordering::Relaxed);
     world.buy(&here, channel, 5, 5).await;
     assert!(here.halts().is_empty());
+}
+
+/// What a leader has read and could not store, since another one leads, is not kept in memory.
+#[tokio::test]
+async fn what_a_deposed_leader_has_read_is_given_up() {
+    let world = World::start().await;
+    let gate = Gate::new(&world.memory());
+    let (here, channel) = world.selling(gate.clone(), 100).await;
+    let shown = || here.channel(&channel).map(|shown| shown.state);
+    let before = shown();
+    assert!(before.is_some());
+    gate.is_deposed.store(true, Ordering::Relaxed);
+    world.close_at(&channel, 0).await;
+    until("what was read is refused", async || {
+        gate.refused.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    until("it shows what is stored", async || shown() == before).await;
+    stays("it shows what is stored", async || shown() == before).await;
 }

@@ -34,7 +34,7 @@ use std::num::NonZero;
 use std::sync::Mutex;
 use std::thread;
 
-/// In so many seeds at most every mistake is found. The rarest is in one of a hundred.
+/// In so many seeds at most every mistake is found. The rarest is in two of a hundred.
 const SEEDS: u64 = 1000;
 
 #[test]
