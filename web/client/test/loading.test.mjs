@@ -170,7 +170,7 @@ describe("getTokenInfo", () => {
     assert.equal(page.tkn2num(5n), `0.${"0".repeat(35)}5`);
   });
 
-  it("does without a name, as some tokens do; but not without decimals", async () => {
+  it("does without a name and decimals, as some tokens do; but not without an answer", async () => {
     const { wallet } = await stage.sender({ tokens: 0n });
     const nameless = intercept(wallet, (request, next) => {
       const isName = ["0x06fdde03", "0x95d89b41"].includes(request.params?.[0]?.data);
@@ -178,7 +178,12 @@ describe("getTokenInfo", () => {
     });
     assert.deepEqual(await stage.openPage(nameless).getTokenInfo(), { name: "", symbol: "", decimals: 18, balance: 0n });
     const market = { contract: usual.contract, token: usual.contract };
-    await failure(stage.openPage(wallet, { market }).getTokenInfo(), "provider-failed", /^decimals has failed/);
+    assert.equal((await stage.openPage(wallet, { market }).getTokenInfo()).decimals, 0);
+    const silent = intercept(wallet, (request, next) => {
+      const isDecimals = request.params?.[0]?.data === "0x313ce567";
+      return isDecimals ? Promise.reject(new Error("no answer")) : next(request);
+    });
+    await failure(stage.openPage(silent).getTokenInfo(), "provider-failed", /^decimals has failed/);
   });
 });
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { numberToHex, pad, toFunctionSelector } from "viem";
 import { MicroRaiden } from "../dist/index.js";
 import { Storage, failure, stranger } from "./stage.mjs";
 
@@ -13,9 +14,9 @@ const SIG = `0x${"ab".repeat(64)}1b`;
 /** A page on a network; the node answers nothing but what the page must know of the contract. */
 async function page(storage, { contract = CONTRACT, chainId = 1337 } = {}) {
   const node = {
-    request: async ({ method }) => {
+    request: async ({ method, params }) => {
       if (method === "eth_chainId") return `0x${chainId.toString(16)}`;
-      if (method === "eth_call") return `0x${(500).toString(16).padStart(64, "0")}`;
+      if (method === "eth_call") return pad(params[0].data === toFunctionSelector("token()") ? OTHER : numberToHex(500));
       throw new Error(`not expected here: ${method}`);
     },
   };
