@@ -1,5 +1,6 @@
 //! The accounts in memory, each under a lock of its own, and which of them are listed.
 
+use crate::loss::Known;
 use crate::overview::{ChannelState, Filter};
 use crate::plain::Plain;
 use crate::sync::{Mutex, MutexGuard, RwLock};
@@ -62,31 +63,6 @@ impl Kept {
     }
 }
 
-/// A version that the store has confirmed to be durable, in little room; the default where it has confirmed none.
-///
-/// What was only read does not count: it may be seen before it is replicated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Known {
-    number: u64,
-    /// Tells its writer from others; names of instances are random.
-    writer: u32,
-}
-
-impl Known {
-    fn of(version: Version) -> Self {
-        let Version { number, writer } = version;
-        let [a, b, c, d, ..] = (writer.instance ^ writer.sequence).to_le_bytes();
-        let writer = u32::from_le_bytes([a, b, c, d]);
-        Self { number, writer }
-    }
-
-    /// Whether a store that has this version, or none, has lost the known one.
-    pub(crate) fn is_missing(&self, found: Option<Version>) -> bool {
-        let found = found.map(Self::of).unwrap_or_default();
-        found.number < self.number || found.number == self.number && found.writer != self.writer
-    }
-}
-
 impl Slot {
     /// Locks the account.
     ///
@@ -109,7 +85,7 @@ impl Slot {
     /// The store has confirmed a version.
     pub(crate) fn is_durable(&self, version: Version) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if version.number >= inside.known.number {
+        if version.number >= inside.known.number() {
             inside.known = Known::of(version);
         }
     }
@@ -218,7 +194,7 @@ impl SlotGuard<'_> {
     /// Takes the account as the store has it. What was decided here and is not stored is given up; what is
     /// in flight stays so.
     pub(crate) fn read(&mut self, row: AccountRow) -> Result<(), CorruptRow> {
-        **self = self.reload(row, self.inside.known.number)?;
+        **self = self.reload(row, self.inside.known.number())?;
         self.inside.epoch = self.inside.epoch.wrapping_add(1);
         self.inside.is_doubtful = false;
         Ok(())

@@ -122,20 +122,6 @@ impl ChannelManager {
 }
 
 impl Shared {
-    /// Lets nobody sell on the channels that there are, after the store has lost what it had. Here nothing is
-    /// sold until a restart; this is for the time after it, and for others. The leader dates it.
-    pub(crate) async fn tell_of_loss(&self) -> Result<(), Unavailable> {
-        if !self.tells_of_loss.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let (kind, block) = (HaltKind::Restored, None);
-        self.keep_halts(vec![HaltChange::Set(Halt { kind, block })])
-            .await?;
-        self.tells_of_loss.store(false, Ordering::Relaxed);
-        tracing::warn!("it is stored that channels can only be closed: receivers can be restarted now");
-        Ok(())
-    }
-
     /// Makes changes durable, and only then lets them take effect.
     pub(crate) async fn keep_halts(&self, mut halts: Vec<HaltChange>) -> Result<(), Unavailable> {
         let batch = Batch {

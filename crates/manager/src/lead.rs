@@ -4,13 +4,13 @@
 //! was read and how long ago, and read what it has written. When it dies or hangs, or its node does, another one
 //! takes the lead. Whoever led and does not know yet that it does not any more, cannot write what it reads of the chain.
 
-use crate::accounts::Known;
 use crate::follow::{ChainFollower, FollowError};
+use crate::loss::Known;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
 use crate::{dispute, follow, gas};
 use microraiden_chain::{Follower, Party};
-use microraiden_protocol::ledger::{Account, AccountRow, Version};
+use microraiden_protocol::ledger::{Account, AccountRow};
 use microraiden_protocol::{BlockNumber, ChannelId};
 use microraiden_store::{
     Bid, Changes, Halt, LEASE, Leadership, Reading, SharedStore, StoreError, Task, Word,
@@ -304,30 +304,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Doubts accounts that are newer here than in what was read of all of them. They may have been written since, or
-    /// be on their way; what became of them is found out where they are held.
-    fn doubt_what_is_not(&self, found: &HashMap<ChannelId, Version>) {
-        for slot in self.accounts.all() {
-            let account = slot.lock();
-            let (epoch, version) = (account.epoch(), account.version());
-            let found = found.get(account.channel());
-            let is_there = found.is_some_and(|found| *found == version || found.number > version.number);
-            drop(account);
-            if !is_there {
-                self.doubt(&slot, epoch);
-            }
-        }
-    }
-
-    /// What was confirmed of accounts, to be compared with what is held.
-    pub(crate) fn known(&self, channels: impl IntoIterator<Item = ChannelId>) -> BTreeMap<ChannelId, Known> {
-        let known = |channel| self.accounts.get(&channel).map(|slot| slot.known());
-        let channels = channels.into_iter();
-        channels
-            .map(|channel| (channel, known(channel).unwrap_or_default()))
-            .collect()
-    }
-
     /// Takes accounts that are held, and lets go of those that the store has none of.
     pub(crate) fn take_held(
         &self,
@@ -337,7 +313,7 @@ impl Shared {
         let mut missing = held.clone();
         for row in rows {
             let before = missing.remove(&row.channel).unwrap_or_default();
-            check_loss(row.channel, before, Some(row.version))?;
+            before.check(row.channel, Some(row.version))?;
             match self.accounts.get(&row.channel) {
                 None => self.accounts.add(Account::from_row(row)?),
                 Some(slot) => {
@@ -351,7 +327,7 @@ impl Shared {
             }
         }
         for (channel, before) in missing {
-            check_loss(channel, before, None)?;
+            before.check(channel, None)?;
             if let Some(slot) = self.accounts.get(&channel)
                 && slot.known() == before
             {
@@ -359,19 +335,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-}
-
-/// Refuses what a store has, that has lost what it had confirmed before it was asked. What it has confirmed since may be
-/// newer than what it has told.
-pub(crate) fn check_loss(
-    channel: ChannelId,
-    before: Known,
-    found: Option<Version>,
-) -> Result<(), StoreError> {
-    match before.is_missing(found) {
-        true => Err(StoreError::WentBack { channel }),
-        false => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@
 //! - `accounts`, `plain` and `events`: what is in memory of each channel, in little room;
 //! - `decide` and `turn`: a decision is durable before anybody relies on it, also where several instances decide;
 //! - `lead`: one of several instances follows the chain for all;
+//! - `loss`: what a database has lost of what it had confirmed is noticed, and not sold again;
 //! - `follow`: the chain's events become transitions, in one durable batch with the new head;
 //! - `dispute`: stale closes are answered, forced ones and withdrawals carried out, at their own pace;
 //! - [`meters`]: what it counts and shows to operators;
@@ -70,6 +71,7 @@ pub mod force_close;
 mod gas;
 mod halts;
 mod lead;
+mod loss;
 mod manager;
 pub mod meters;
 mod open;

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::doubts::Doubts;
 use crate::follow::ChainFollower;
 use crate::halts::Halts;
+use crate::loss::Loss;
 use crate::payment::Unavailable;
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::{dispute, follow, gas, lead};
@@ -92,10 +93,8 @@ pub(crate) struct Shared {
     store_stopped: AtomicBool,
     /// Whether the store could not be reached when it was last looked at.
     pub(crate) store_away: AtomicBool,
-    /// Whether the store has lost what it had.
-    has_lost: AtomicBool,
-    /// Whether others are still to be told of that.
-    pub(crate) tells_of_loss: AtomicBool,
+    /// What the store has lost.
+    pub(crate) loss: Loss,
     /// The wallet cannot pay the gas of what is owed.
     pub(crate) gas_short: AtomicBool,
     /// The challenge period of the contract is too short here.
@@ -307,8 +306,7 @@ impl Shared {
             sequence: AtomicU64::new(0),
             store_stopped: AtomicBool::new(false),
             store_away: AtomicBool::new(false),
-            has_lost: AtomicBool::new(false),
-            tells_of_loss: AtomicBool::new(false),
+            loss: Loss::default(),
             gas_short: AtomicBool::new(false),
             challenge_too_short: AtomicBool::new(false),
             head_time: AtomicU64::new(0),
@@ -463,10 +461,7 @@ impl Shared {
     pub(crate) fn stop_selling(&self, error: &StoreError) -> Unavailable {
         let has_stopped = self.store_stopped.swap(true, Ordering::Relaxed);
         if let StoreError::WentBack { .. } = error {
-            if !self.has_lost.swap(true, Ordering::Relaxed) {
-                self.tells_of_loss.store(true, Ordering::Relaxed);
-                tracing::error!(%error, "selling stops, and a restart does not bring back what is lost: bring back a database that has it, or else restart all receivers; they only close the channels that there are until you resume the selling");
-            }
+            self.loss.find(error);
         } else if !has_stopped {
             tracing::error!(%error, "the store has failed; selling stops until the receiver is restarted");
         }

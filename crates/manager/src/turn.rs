@@ -6,7 +6,6 @@
 
 use crate::accounts::{Slot, SlotGuard};
 use crate::decide::{Decision, Mark};
-use crate::lead::check_loss;
 use crate::manager::Shared;
 use crate::payment::Unavailable;
 use microraiden_protocol::ChannelId;
@@ -175,7 +174,8 @@ async fn take(
     let mut held = held.map_err(|error| shared.store_failed(&error))?;
     let row = held.rows.pop();
     let found = row.as_ref().map(|row| row.version);
-    check_loss(channel, known, found).map_err(|error| shared.store_failed(&error))?;
+    let compared = known.check(channel, found);
+    compared.map_err(|error| shared.store_failed(&error))?;
     let Some(row) = row else {
         // The leader had begun it and could not keep it; if there is such a channel, it is begun again. Or it has
         // kept it since.
