@@ -201,16 +201,15 @@ pub(super) async fn snapshot(
 async fn changes(session: &Session, seen: &Seen, reading: Reading) -> Result<(Changes, Seen), Unread> {
     session.run(BEGIN).await?;
     let mut now = Seen::now(session).await?;
+    // A machine that was taken back has the same server, at an earlier moment.
+    let is_all = now.server != seen.server || now.cursor < seen.cursor;
     let mut changes = Changes {
-        // A machine that was taken back has the same server, at an earlier moment.
-        is_all: now.server != seen.server || now.cursor < seen.cursor,
+        is_all,
         ..Changes::default()
     };
-    let is_all = changes.is_all;
-    let cursor = if is_all {
-        TransactionId::default()
-    } else {
-        seen.cursor
+    let cursor = match is_all {
+        true => TransactionId::default(),
+        false => seen.cursor,
     };
     read_accounts(session, cursor, |account, changed| {
         now.note(&account, changed);

@@ -168,9 +168,8 @@ impl Bidder {
         self.term.watch(row.try_get("term")?);
         let unchanged = self.seen.watch(row.try_get("seen")?);
         let holder: Option<i64> = row.try_get("holder")?;
-        let is_ours = is_held && holder == Some(self.holder);
         Ok(Leadership {
-            is_ours,
+            is_ours: is_held && holder == Some(self.holder),
             is_held,
             fence: row.try_get::<_, Counter>("fence")?.0,
             word: read_word(row, unchanged)?,
