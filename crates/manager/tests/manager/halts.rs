@@ -45,11 +45,7 @@ async fn only_protects(world: &World, config: Config, reason: Unavailable) -> Ch
 
 #[tokio::test]
 async fn nothing_is_sold_on_a_head_that_is_too_old() {
-    let config = DevConfig {
-        genesis_timestamp_s: Some(1_500_000_000),
-        ..DevConfig::default()
-    };
-    let world = World::with(config).await;
+    let world = World::long_ago().await;
     let aged = Config {
         max_head_age: Some(Duration::from_secs(3_600)),
         ..quick()

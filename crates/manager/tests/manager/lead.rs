@@ -2,7 +2,6 @@
 
 use crate::world::{World, quick, until};
 use microraiden_chain::Wallet;
-use microraiden_devchain::Config as DevConfig;
 use microraiden_manager::{ChannelManager, Config};
 use microraiden_store::{Bid, SharedStore, Word};
 use std::sync::Arc;
@@ -64,11 +63,7 @@ async fn an_instance_with_a_late_node_leaves_the_lead_to_others() {
 /// A node that answers well, and whose chain stands still.
 #[tokio::test]
 async fn an_instance_whose_node_stands_still_leaves_the_lead_to_others() {
-    let config = DevConfig {
-        genesis_timestamp_s: Some(1_500_000_000),
-        ..DevConfig::default()
-    };
-    let world = World::with(config).await;
+    let world = World::long_ago().await;
     let state = world.memory();
     let config = Config {
         node_timeout: Duration::from_millis(1_500),

@@ -74,6 +74,15 @@ impl World {
         Self::with(config).await
     }
 
+    /// A chain whose newest block is years old.
+    pub(crate) async fn long_ago() -> Self {
+        let config = DevConfig {
+            genesis_timestamp_s: Some(1_500_000_000),
+            ..DevConfig::default()
+        };
+        Self::with(config).await
+    }
+
     pub(crate) async fn with(config: DevConfig) -> Self {
         let node = DevChain::start(config).await.unwrap();
         let key = |index: usize| SecretKey::from_bytes(node.accounts()[index].secret_key.as_slice()).unwrap();

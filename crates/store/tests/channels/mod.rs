@@ -7,8 +7,8 @@ pub(crate) mod state;
 
 use microraiden_protocol::ledger::{Account, AccountRow, Limits, Payment, Spend, Transition, Writer};
 use microraiden_protocol::{
-    Address, B256, Balance, BlockNumber, BlockRef, ChainFacts, ChannelChange, ChannelEvent, ChannelId,
-    Deposit, Escrow, Phase, ProofScheme, SecretKey, Signature, VerifiedProof,
+    Address, B256, Balance, BlockNumber, BlockRef, ChainFacts, ChainUpdate, ChannelChange, ChannelEvent,
+    ChannelId, Deposit, Escrow, Phase, ProofScheme, SecretKey, Signature, VerifiedProof,
 };
 use microraiden_store::{Batch, Binding, ChannelStore, Snapshot, StoreError, Ticket};
 use std::collections::BTreeMap;
@@ -70,6 +70,18 @@ pub(crate) fn batch<const N: usize>(transitions: [Transition; N]) -> Batch {
 
 pub(crate) fn block(number: u64) -> BlockRef {
     branch_block(number, 0)
+}
+
+/// The chain up to a block, and nothing else.
+pub(crate) fn head(number: u64) -> Batch {
+    let update = ChainUpdate {
+        blocks: vec![block(number)],
+        ..ChainUpdate::default()
+    };
+    Batch {
+        chain: Some(update),
+        ..Batch::default()
+    }
 }
 
 /// A block of another branch has another hash.

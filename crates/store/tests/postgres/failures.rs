@@ -3,13 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use super::proxy::Proxy;
-use super::{commit, filled, hand_in, open, raw, rows, server, until_back, until_held_up};
-use crate::channels::{Channel, batch, binding, block};
-use microraiden_protocol::ChainUpdate;
+use super::{commit, filled, hand_in, open, own_server, raw, rows, server, until_back, until_held_up};
+use crate::channels::{Channel, batch, binding, head};
 use microraiden_protocol::ledger::AccountRow;
-use microraiden_store::{
-    Batch, Bid, ChannelStore, PostgresStore, Purpose, Reading, SharedStore, StoreError, Word,
-};
+use microraiden_store::{Bid, ChannelStore, PostgresStore, Purpose, Reading, SharedStore, StoreError, Word};
 use microraiden_test_postgres::{Options, Server};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -135,10 +132,7 @@ async fn a_killed_server_loses_nothing_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_hangs_is_given_up_and_taken_again() {
-    let server = Server::start(Options {
-        fsync: false,
-        ..Options::default()
-    });
+    let server = own_server();
     let database = server.database();
     let store = open(&database).await;
     let [mut first, mut second] = [1, 2].map(Channel::new);
@@ -238,10 +232,7 @@ async fn it_comes_back_after_its_sessions_were_ended() {
 /// As after a failover to a server that is not the primary yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_only_reads_is_left_until_one_can_be_written_to() {
-    let server = Server::start(Options {
-        fsync: false,
-        ..Options::default()
-    });
+    let server = own_server();
     let database = server.database();
     let store = open(&database).await;
     let mut channel = Channel::new(1);
@@ -324,10 +315,7 @@ async fn dropping_a_store_finishes_what_was_handed_in() {
 /// would hide that.
 #[tokio::test]
 async fn a_term_does_not_go_on_at_another_server() {
-    let server = Server::start(Options {
-        fsync: false,
-        ..Options::default()
-    });
+    let server = own_server();
     let database = server.database();
     let store = open(&database).await;
     let until_leading = async || {
@@ -341,25 +329,15 @@ async fn a_term_does_not_go_on_at_another_server() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    let read_block = |number| {
-        let chain = ChainUpdate {
-            blocks: vec![block(number)],
-            ..ChainUpdate::default()
-        };
-        Batch {
-            chain: Some(chain),
-            ..Batch::default()
-        }
-    };
     until_leading().await;
-    commit(&store, read_block(1)).await.unwrap();
+    commit(&store, head(1)).await.unwrap();
     server.copy();
     until_back(&store).await;
     until_leading().await;
-    commit(&store, read_block(2)).await.unwrap();
+    commit(&store, head(2)).await.unwrap();
     server.fail_over();
     until_back(&store).await;
-    let refused = commit(&store, read_block(3)).await;
+    let refused = commit(&store, head(3)).await;
     assert!(matches!(refused, Err(StoreError::NotLeading)), "{refused:?}");
     let blocks = |snapshot: microraiden_store::Snapshot| snapshot.blocks.len();
     assert_eq!(blocks(store.load().await.unwrap()), 1);
@@ -367,5 +345,5 @@ async fn a_term_does_not_go_on_at_another_server() {
     let first = store.bid(Bid::Lead(Word::default())).await.unwrap();
     assert!(!first.is_ours, "{first:?}");
     until_leading().await;
-    commit(&store, read_block(2)).await.unwrap();
+    commit(&store, head(2)).await.unwrap();
 }

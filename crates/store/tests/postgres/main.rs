@@ -29,6 +29,14 @@ fn server() -> &'static Server {
     SERVER.get_or_init(|| Server::start(Options::default()))
 }
 
+/// A server of one test's own, to be stopped; it does not wait for its disk.
+fn own_server() -> Server {
+    Server::start(Options {
+        fsync: false,
+        ..Options::default()
+    })
+}
+
 async fn open(database: &Database) -> PostgresStore {
     PostgresStore::connect(&database.url, binding()).await.unwrap()
 }

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use super::{commit, filled, hand_in, open, raw, rows, server, until_back, until_held_up};
-use crate::channels::{Channel, batch, block};
-use microraiden_protocol::ChainUpdate;
+use super::{commit, filled, hand_in, open, own_server, raw, rows, server, until_back, until_held_up};
+use crate::channels::{Channel, batch, head};
 use microraiden_store::{Batch, Bid, ChannelStore, Purpose, Reading, SharedStore, StoreError, Word};
-use microraiden_test_postgres::{Options, Server};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -15,17 +13,6 @@ use tokio::time::{Instant, sleep, timeout};
 const MOMENT: Duration = Duration::from_millis(300);
 /// Shorter than anything in the way of what is waited for.
 const AT_ONCE: Duration = Duration::from_secs(2);
-
-fn head(number: u64) -> Batch {
-    let update = ChainUpdate {
-        blocks: vec![block(number)],
-        ..ChainUpdate::default()
-    };
-    Batch {
-        chain: Some(update),
-        ..Batch::default()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_hangs_while_it_holds_lets_go() {
@@ -297,10 +284,7 @@ async fn a_bid_waits_for_nothing_else() {
 /// A server that takes over may lack transactions, and count from an earlier one: everything is told again.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_of_the_server_everything_is_told() {
-    let server = Server::start(Options {
-        fsync: false,
-        ..Options::default()
-    });
+    let server = own_server();
     let database = server.database();
     let store = open(&database).await;
     let mut channel = Channel::new(1);

@@ -3,8 +3,7 @@
 use super::PRICE;
 use crate::kill::content::Content;
 use crate::kill::stage::until;
-use crate::process::Program;
-use futures_util::FutureExt;
+use crate::process::{PATIENCE, Program};
 use microraiden_chain::keys;
 use microraiden_protocol::ledger::Account;
 use microraiden_protocol::{Address, Amount, ChannelId};
@@ -12,10 +11,9 @@ use microraiden_store::{Binding, ChannelStore, PostgresStore, Snapshot};
 use microraiden_test_postgres::{Database, Options, Server};
 use microraiden_tests::{NodeKind, World};
 use serde_json::Value;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How many proxies there are.
@@ -124,20 +122,18 @@ impl Stage {
     /// Waits until every proxy says that it sells.
     pub(super) async fn until_all_sell(&self) {
         for proxy in &self.proxies {
-            let mut reason = None;
-            let selling = until("a proxy sells", async || {
-                reason = proxy.reason().await;
-                proxy.metric("microraiden_selling").await == Some(1.0)
-            });
-            // Its reason tells more than that it took too long.
-            let ended = AssertUnwindSafe(selling).catch_unwind().await;
-            let mut program = proxy.program.lock().unwrap();
-            let report = program.as_mut().filter(|_| ended.is_err()).map(Program::report);
-            assert!(
-                ended.is_ok(),
-                "a proxy does not sell, {reason:?}: {}",
-                report.unwrap_or_default()
-            );
+            let begin = Instant::now();
+            while proxy.metric("microraiden_selling").await != Some(1.0) {
+                if begin.elapsed() > PATIENCE {
+                    let reason = proxy.reason().await;
+                    let report = proxy.program.lock().unwrap().as_mut().map(Program::report);
+                    panic!(
+                        "a proxy does not sell, {reason:?}: {}",
+                        report.unwrap_or_default()
+                    );
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
     }
 

@@ -8,10 +8,10 @@ mod changes;
 mod holds;
 mod lead;
 
-use crate::channels::{Channel, batch, block, wait};
+use crate::channels::{Channel, batch, head, wait};
 use crate::stores::{self, Open};
+use microraiden_protocol::ChannelId;
 use microraiden_protocol::ledger::{Account, AccountRow, Transition, Writer};
-use microraiden_protocol::{ChainUpdate, ChannelId};
 use microraiden_store::{Batch, SharedStore, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,18 +89,6 @@ fn next(row: &AccountRow, instance: u64) -> Transition {
     let sequence = row.version.number;
     let account = Account::from_row(row.clone()).unwrap();
     account.observe(row.facts.clone(), Writer { instance, sequence })
-}
-
-/// The chain up to a block, and nothing else.
-fn head(number: u64) -> Batch {
-    let update = ChainUpdate {
-        blocks: vec![block(number)],
-        ..ChainUpdate::default()
-    };
-    Batch {
-        chain: Some(update),
-        ..Batch::default()
-    }
 }
 
 /// Whether nothing comes of it for a while.
